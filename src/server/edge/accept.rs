@@ -326,7 +326,6 @@ impl Connection {
     fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Conversing {
         let Self { remote, context, trusted, watch, router, options, closed, stopping, pace, permit, .. } = self;
         let budget = context.budgets.of(limited_address(remote.ip()));
-        let mut task = ConnectionTask::new(context.clone());
         let requested = Arc::new(Notify::new());
         let first = requested.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
@@ -343,6 +342,7 @@ impl Connection {
                 Ok::<_, Infallible>(watched(response, &watch, budget))
             })
         });
+        let mut task = ConnectionTask::new();
         let builder = options.builder(task.executor());
         let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service).into_owned());
         // A connection that arrives during the drain gets one answer.

@@ -17,7 +17,6 @@ use hyper::rt::Executor;
 use parking_lot::Mutex;
 
 use crate::server::budget::watchdog;
-use crate::server::ops::context::ServerContext;
 
 /// How many times in a row the connection and its streams may wake each other before other tasks get their turn.
 const ROUNDS_MAX: usize = 8;
@@ -45,8 +44,6 @@ type Added = Mutex<Vec<Work>>;
 pub struct ConnectionTask {
     added: Arc<Added>,
     running: FuturesUnordered<Work>,
-    /// Knows whether a commit is in progress, to which the task gives way.
-    context: ServerContext,
     rounds: Arc<Rounds>,
     /// The waker of `rounds`.
     waker: Waker,
@@ -62,12 +59,11 @@ pub enum Turn<T> {
 
 impl ConnectionTask {
     /// A task that has nothing to do yet.
-    pub fn new(context: ServerContext) -> Self {
+    pub fn new() -> Self {
         let rounds = Arc::new(Rounds::default());
         Self {
             added: Arc::default(),
             running: FuturesUnordered::new(),
-            context,
             waker: Waker::from(Arc::clone(&rounds)),
             rounds,
         }
@@ -108,7 +104,6 @@ impl ConnectionTask {
                 return Poll::Ready(Turn::Ended(ended));
             }
             if self.added.lock().is_empty() && self.rounds.end() {
-                self.context.commits.give_way();
                 return Poll::Pending;
             }
         }
@@ -204,7 +199,7 @@ mod tests {
     /// A connection that ends when all of its streams have ended; each was added by the connection itself.
     #[tokio::test]
     async fn streams_are_driven_with_their_connection() {
-        let mut task = ConnectionTask::new(ServerContext::unlimited());
+        let mut task = ConnectionTask::new();
         let (executor, ended, done) = (task.executor(), Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let connection = async {
             for _ in 0..100 {
@@ -228,7 +223,7 @@ mod tests {
     /// A signal does not end the connection, and a stream that came with its end is polled.
     #[tokio::test]
     async fn signals_and_the_last_request() {
-        let mut task = ConnectionTask::new(ServerContext::unlimited());
+        let mut task = ConnectionTask::new();
         let (executor, made, go) = (task.executor(), Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         task.watch(ready(Signal::Requested));
         let (counted, gone) = (made.clone(), go.clone());

@@ -157,6 +157,7 @@ impl Stream {
     }
 
     fn hand_over(&mut self) -> Result<(), StreamEnd> {
+        self.context.server.commits.give_way();
         let (before, now) = (self.link.position(), self.cursor.position);
         self.link.hand_over(now)?;
         self.context.server.metrics.deliveries.inc_by(now.0 - before.0);
