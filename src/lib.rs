@@ -40,7 +40,7 @@ pub mod journal;
 pub(crate) mod lab;
 pub mod load;
 pub mod log;
-pub mod replica;
+pub(crate) mod replica;
 pub mod server;
 pub mod terminal;
 pub mod trace;

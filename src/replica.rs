@@ -24,4 +24,4 @@ pub use error::{ReplicaError, SetupFault};
 pub use log::CommandLog;
 pub use publisher::Publisher;
 pub use reader::{Entry, LogNews};
-pub use start::{Copying, Identity, MESSAGES_TOGETHER, ReplicaParts, copy};
+pub use start::{Identity, MESSAGES_TOGETHER, ReplicaParts, copy};
