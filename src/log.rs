@@ -58,13 +58,6 @@ pub enum RecordError {
     Installed(#[from] TryInitError),
 }
 
-impl RecordError {
-    /// Whether another process is writing to the file.
-    pub fn is_in_use(&self) -> bool {
-        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::ResourceBusy)
-    }
-}
-
 /// Where records go.
 #[derive(Clone, Debug)]
 pub struct Destination<'a> {
@@ -72,9 +65,6 @@ pub struct Destination<'a> {
     pub folder: &'a Path,
     /// The file's name; see [`file_name`].
     pub file: &'a str,
-    /// Whether the name may get a number if another process is writing to that file: `server-2.jsonl`. Otherwise
-    /// [`install`] fails.
-    pub numbered: bool,
     /// The component that its records state.
     pub component: Component,
     /// The lowest level of records that the file keeps.
@@ -112,13 +102,15 @@ impl RecordLog {
 /// Records that cannot be written, because the disk is full for instance, are lost; the file says so as soon as it can
 /// be written again (`records_lost`). Standard error may be a pipe that is not being read: see [`terminal::flush`].
 ///
-/// Only one process writes to a log: while it runs, others with the same name write to `client-NAME-2.jsonl` and so on.
+/// Only one process writes to a participant's log: while it runs, others with the same name write to
+/// `client-NAME-2.jsonl` and so on.
 ///
 /// A log that is renamed (by logrotate, for example) continues in a new file, and no record is split between the two.
 pub fn install(destination: &Destination<'_>) -> Result<RecordLog, RecordError> {
     let path = destination.folder.join(destination.file);
-    let file = RecordFile::open(&path, destination.component, destination.numbered);
-    let file = Arc::new(file.map_err(|source| RecordError::File { path, source })?);
+    let file =
+        RecordFile::open(&path, destination.component).map_err(|source| RecordError::File { path, source })?;
+    let file = Arc::new(file);
     let json = tracing_subscriber::fmt::layer()
         .event_format(format::JsonLine)
         .with_writer(Arc::clone(&file))

@@ -8,7 +8,6 @@ mod opening;
 #[cfg(test)]
 mod replica_faults;
 mod replicate;
-mod service_log;
 
 use std::error::Error;
 use std::io;
@@ -27,15 +26,16 @@ use super::common::signals::{Hangup, Interrupts, Reloads};
 use super::lab::invitation::LabInvitation;
 use super::{duration, switch};
 use crate::journal::{Epoch, MemoryJournal, SqliteJournal};
-use crate::log::{self, RecordLog};
+use crate::log::{self, Component, Destination, RecordLog};
 use crate::server::{self, Allowed, Config, ProxyNetwork, Tls};
 use crate::terminal::notice;
 use crate::trace::gallery;
 use limits::LimitArgs;
 use opening::{CheckArgs, open_journal, recover};
 use replicate::ReplicateArgs;
-use service_log::ServiceLog;
 
+/// The log's name in its folder.
+const LOG_FILE: &str = "server.jsonl";
 /// The journal of `serve` unless another is named.
 const JOURNAL_DEFAULT: &str = "chitchat.db";
 /// The value for a journal in memory. A file with that name can be given as `./memory`.
@@ -53,12 +53,12 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "FILE | memory", env = "CHITCHAT_JOURNAL")]
     journal: Option<PathBuf>,
 
-    /// Folder for the log, server.jsonl, or server-2.jsonl if another service writes there. Created if missing; an
-    /// existing log is appended to. SIGHUP and SIGUSR1 reopen the log.
+    /// Folder for the log, server.jsonl. Created if missing; an existing log is appended to. SIGHUP and SIGUSR1 reopen
+    /// the log.
     #[arg(long, value_name = "FOLDER", env = "CHITCHAT_LOG_DIR", default_value = "logs")]
     log_dir: PathBuf,
 
-    /// The lowest level of records that the log keeps. `info` leaves out the deliveries.
+    /// The lowest level of records that server.jsonl keeps. `info` leaves out the deliveries.
     #[arg(long, value_name = "LEVEL", env = "CHITCHAT_LOG_LEVEL", default_value = "debug")]
     log_level: LogLevel,
 
@@ -173,7 +173,7 @@ impl ServeArgs {
         if let Some(settings) = &replicate {
             log::name_replica(&settings.name);
         }
-        let log = self.start_log(reloads, config.tls.clone()).await?;
+        self.start_log(reloads, config.tls.clone())?;
         network::warn_of_exposure(&listener, &config, self.tls_self_signed.then_some(&*self.log_dir));
         if fewer {
             let fit = config.connections_max;
@@ -198,9 +198,10 @@ impl ServeArgs {
         });
         let epoch = server::new_epoch(&config.environment);
         if let Some(settings) = replicate {
+            let log = self.log_dir.join(LOG_FILE);
             let copy = (journal != Path::new(MEMORY)).then(|| (journal, self.check.settings()));
             let started = tokio::select! {
-                started = replicate::start(settings, copy, log.path(), config.environment, epoch) => started?,
+                started = replicate::start(settings, copy, &log, config.environment, epoch) => started?,
                 () = shutdown.cancelled() => return Ok(()),
             };
             return Ok(server::run_replica(listener, config, started, shutdown).await?);
@@ -209,19 +210,20 @@ impl ServeArgs {
             let journal = MemoryJournal::new(epoch);
             return Ok(server::run(listener, config, Box::new(journal), shutdown).await?);
         }
-        self.run_alone(listener, config, (journal, log.path()), epoch, shutdown).await
+        self.run_alone(listener, config, journal, epoch, shutdown).await
     }
 
     /// Opens the log. From then on, signals reopen it and read the certificate again.
-    async fn start_log(&self, reloads: Reloads, tls: Option<Tls>) -> Result<ServiceLog, Box<dyn Error>> {
+    fn start_log(&self, reloads: Reloads, tls: Option<Tls>) -> Result<(), Box<dyn Error>> {
         let level = match self.log_level {
             LogLevel::Info => Level::INFO,
             LogLevel::Debug => Level::DEBUG,
         };
-        let log = ServiceLog::open(&self.log_dir, level).await?;
-        let files = self.tls_cert.clone().zip(self.tls_key.clone());
-        tokio::spawn(reload(reloads, log.records.clone(), tls, files));
-        Ok(log)
+        let (folder, component) = (&*self.log_dir, Component::Server);
+        let destination = Destination { folder, file: LOG_FILE, component, level, stderr: true };
+        let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
+        tokio::spawn(reload(reloads, records, tls, self.tls_cert.clone().zip(self.tls_key.clone())));
+        Ok(())
     }
 
     /// Serves the conversation of a journal in a file.
@@ -229,20 +231,20 @@ impl ServeArgs {
         &self,
         listener: TcpListener,
         config: Config,
-        (path, log): (PathBuf, &Path),
+        path: PathBuf,
         epoch: Epoch,
         shutdown: CancellationToken,
     ) -> Result<(), Box<dyn Error>> {
-        let (check, now) = (self.check.settings(), config.environment.now);
+        let (log, check, now) = (self.log_dir.join(LOG_FILE), self.check.settings(), config.environment.now);
         let recovering = async {
-            let own_log = log.to_owned();
+            let own_log = log.clone();
             let open = move || {
-                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch, None);
+                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch);
                 SqliteJournal::open_with_log(&path, check, || epoch, logged)
             };
             let mut journal = open_journal(open).await?;
             let mut conversation = recover(&mut journal).await?;
-            backfill::record_missing_events(log, &mut journal, &mut conversation, now()).await?;
+            backfill::record_missing_events(&log, &mut journal, &mut conversation, now()).await?;
             Ok::<_, Box<dyn Error>>((journal, conversation))
         };
         let (journal, conversation) = tokio::select! {

@@ -16,7 +16,6 @@ use parking_lot::{Mutex, RwLock};
 
 /// How many processes with one name can write logs in one folder, each to its own file.
 const PROCESSES_MAX: u32 = 100;
-const IN_USE: &str = "another process is writing to it";
 
 /// Each record is one write at the end of the file, and many threads can write at a time. They wait for each other only
 /// while records are being lost, and while the file is replaced.
@@ -31,8 +30,6 @@ pub(super) struct RecordFile<F = File> {
     began: AtomicBool,
     /// Whether the last write failed.
     failing: AtomicBool,
-    /// Whether the last attempt to reopen it failed.
-    stays_in_old: AtomicBool,
     lost: Mutex<LostRecords>,
 }
 
@@ -69,25 +66,33 @@ impl Appended for File {
 }
 
 impl RecordFile {
-    /// Opens the file, and creates it and its folder if they are missing. If another process is writing to it, this
-    /// fails (`ResourceBusy`), or takes the next free number.
-    pub(super) fn open(path: &Path, component: Component, numbered: bool) -> io::Result<Self> {
+    /// Opens the file, and creates it and its folder if they are missing. If another process is writing to it,
+    /// a participant takes the next free name; a service, which may take over from one that is about to end, says so.
+    pub(super) fn open(path: &Path, component: Component) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             create_folder(folder)?;
         }
-        let files_max = if numbered { PROCESSES_MAX } else { 1 };
-        for number in 1..=files_max {
+        if component == Component::Server {
+            let file = appending(path)?;
+            if !is_ours(&file) {
+                let path = path.display();
+                notice(&format!(
+                    "chitchat: another service is writing to {path}, too: give each its own --log-dir"
+                ));
+            }
+            return Ok(Self::over(file, path, component));
+        }
+        for number in 1..=PROCESSES_MAX {
             let path = name::numbered(path, number);
             let file = appending(&path)?;
             if is_ours(&file) {
                 return Ok(Self::over(file, &path, component));
             }
         }
-        let why = match files_max {
-            1 => IN_USE.to_owned(),
-            _ => format!("{files_max} processes are already writing to logs with this name"),
-        };
-        Err(io::Error::new(io::ErrorKind::ResourceBusy, why))
+        Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!("{PROCESSES_MAX} processes are already writing to logs with this name"),
+        ))
     }
 
     /// Where the file is.
@@ -98,29 +103,26 @@ impl RecordFile {
     /// Continues in the file that has the name now, unless that is the same file, and creates it if it is missing. If
     /// it cannot be opened, or another process is writing to it, the records continue in the old file.
     pub(super) fn reopen(&self) {
-        // One thread at a time: a second one would find the new file locked by the first.
-        let mut lost = self.lost.lock();
         if self.name.is_of(&self.file.read()) {
             return;
         }
-        let opened = appending(&self.name.path).and_then(|opened| match is_ours(&opened) {
-            true => Ok(opened),
-            false => Err(io::Error::new(io::ErrorKind::ResourceBusy, IN_USE)),
+        let opened = appending(&self.name.path).and_then(|opened| match self.component {
+            _ if is_ours(&opened) => Ok(opened),
+            Component::Client | Component::Browser => {
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process is writing to it"))
+            }
+            Component::Server => Ok(opened),
         });
         let opened = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                // Said once, however often it is tried again.
-                if !self.stays_in_old.swap(true, Ordering::Relaxed) {
-                    let path = self.name.path.display();
-                    notice(&format!(
-                        "chitchat: cannot reopen the log {path}; records continue in the old file: {error}"
-                    ));
-                }
-                return;
+                let path = self.name.path.display();
+                return notice(&format!(
+                    "chitchat: cannot reopen the log {path}; records continue in the old file: {error}"
+                ));
             }
         };
-        self.stays_in_old.store(false, Ordering::Relaxed);
+        let mut lost = self.lost.lock();
         // Waits for writes to the old file to end. The next record goes to the new one.
         let mut file = self.file.write();
         *file = opened;
@@ -163,9 +165,9 @@ impl<F: Appended> RecordFile<F> {
     /// If a process was killed while it wrote the last line, this ends that line, so that the next record gets its own.
     /// If that fails now, the next record tries again.
     fn over(file: F, path: &Path, component: Component) -> Self {
-        let [began, failing, stays_in_old] = [false; 3].map(AtomicBool::new);
-        let (file, name, lost) = (RwLock::new(file), Name::new(path.to_owned()), Mutex::default());
-        let file = Self { file, name, component, began, failing, stays_in_old, lost };
+        let (began, failing, lost) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
+        let (file, name) = (RwLock::new(file), Name::new(path.to_owned()));
+        let file = Self { file, name, component, began, failing, lost };
         let mut lost = file.lost.lock();
         if let Err(error) = file.repair(&mut lost) {
             file.fail(&mut lost, &error);

@@ -23,7 +23,7 @@ impl OwnLog {
     /// Sends the records of this thread from now on to a file, as another run, with a wall clock that is this many
     /// seconds off.
     pub fn enter(path: &Path, component: Component, wall_clock_offset_seconds: i64) -> Result<Self, RecordError> {
-        let file = RecordFile::open(path, component, true);
+        let file = RecordFile::open(path, component);
         let file = file.map_err(|source| RecordError::File { path: path.to_owned(), source })?;
         let json = tracing_subscriber::fmt::layer()
             .event_format(format::JsonLine)

@@ -187,8 +187,8 @@ impl AccessArgs {
         options.wait = self.wait();
         let file = log::file_name("client", name.as_str());
         let level = Level::INFO;
-        let (folder, component) = (&*self.log_dir, Component::Client);
-        let destination = Destination { folder, file: &file, numbered: true, component, level, stderr: false };
+        let destination =
+            Destination { folder: &self.log_dir, file: &file, component: Component::Client, level, stderr: false };
         let records = log::install(&destination).map_err(|error| format!("--log-dir: {error}"))?;
         let log = records.path().to_owned();
         if !log.ends_with(&file) {

@@ -2,14 +2,12 @@
 //! first, and its broadcast record to the log right after. A process that was killed in between leaves durable events
 //! without a log record. Conversely, a journal that was restored from a backup lacks events that are in the log.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::service_log;
 use crate::chat::{Command, Conversation, Decision, Sequence};
 use crate::journal::sqlite::Fork;
 use crate::journal::{Epoch, Journal as _, JournalError, SqliteJournal};
@@ -19,33 +17,10 @@ use crate::server::record_recovered_broadcast;
 /// How many events are read at a time.
 const PAGE: usize = 1024;
 
-/// The newest event of an epoch that this service or replica has recorded in the log at a path. If there is none, it may
-/// have recorded them in another log of the folder: services that share a folder can swap their logs at a start.
-pub(super) fn newest_logged(log: &Path, epoch: &Epoch, replica: Option<&str>) -> io::Result<Option<Sequence>> {
-    let newest = || -> io::Result<Option<Sequence>> {
-        let mut newest = newest_in_segments(log, epoch.as_str(), replica)?;
-        if newest.is_none() {
-            for log in logs_of_services(log)? {
-                newest = newest.max(newest_in_segments(&log, epoch.as_str(), replica)?);
-            }
-        }
-        Ok(newest)
-    };
-    newest().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", log.display())))
-}
-
-/// The logs that services have in the folder of this log, without what a rotation has added to their names.
-fn logs_of_services(log: &Path) -> io::Result<BTreeSet<PathBuf>> {
-    let mut logs = BTreeSet::new();
-    for file in fs::read_dir(folder_of(log))? {
-        let name = file?.file_name();
-        logs.extend(name.to_str().and_then(service_log::name_of).map(|name| log.with_file_name(name)));
-    }
-    Ok(logs)
-}
-
-fn folder_of(log: &Path) -> &Path {
-    log.parent().unwrap_or(Path::new("."))
+/// The newest event of an epoch in the log at a path.
+pub(super) fn newest_logged(log: &Path, epoch: &Epoch) -> io::Result<Option<Sequence>> {
+    newest_in_segments(log, epoch.as_str())
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", log.display())))
 }
 
 /// Makes log and journal agree before the service starts: writes the log records that are missing at the end or, if the
@@ -118,13 +93,8 @@ async fn begin_epoch(
 
 /// The event of the last broadcast record of an epoch in the log at a path. Right after a rotation that record is in a
 /// renamed segment.
-fn newest_in_segments(log: &Path, epoch: &str, replica: Option<&str>) -> io::Result<Option<Sequence>> {
-    // A rotation may rename or remove a file at any time.
-    let newest_in = |file: &Path| match newest_broadcast(file, epoch, replica) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        newest => newest,
-    };
-    let newest = newest_in(log)?;
+fn newest_in_segments(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
+    let newest = newest_broadcast(log, epoch)?;
     if newest.is_some() {
         return Ok(newest);
     }
@@ -133,10 +103,10 @@ fn newest_in_segments(log: &Path, epoch: &str, replica: Option<&str>) -> io::Res
         names[0].starts_with(&*names[1]) && *path != log && path.is_file()
     };
     let mut newest = None;
-    for segment in fs::read_dir(folder_of(log))? {
+    for segment in fs::read_dir(log.parent().unwrap_or(Path::new(".")))? {
         let segment = segment?.path();
         if is_segment(&segment) {
-            newest = newest.max(newest_in(&segment)?);
+            newest = newest.max(newest_broadcast(&segment, epoch)?);
         }
     }
     Ok(newest)
@@ -144,37 +114,26 @@ fn newest_in_segments(log: &Path, epoch: &str, replica: Option<&str>) -> io::Res
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    /// The last broadcast is in another segment after a rotation, or in another log if another service started first.
-    /// Records of other replicas do not count.
     #[test]
-    fn the_last_broadcast_may_be_in_another_file() {
+    fn after_a_rotation_the_last_broadcast_is_in_another_segment() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("server.jsonl");
-        let write = |name: &str, sequence: u64, replica: Option<&str>| {
-            let mut record = json!({"timestamp": "2026-01-01T00:00:00Z", "component": "server",
-                "event": "join_broadcast", "epoch": "a", "sequence": sequence, "logical_time": 1, "kind": "joined"});
-            if let Some(replica) = replica {
-                record["replica"] = replica.into();
-            }
-            fs::write(folder.path().join(name), format!("{record}\n")).unwrap();
+        let write = |name: &str, sequence: u64| {
+            let text = format!(
+                "{{\"timestamp\":\"2026-01-01T00:00:00Z\",\"component\":\"server\",\"event\":\"join_broadcast\",\"epoch\":\"a\",\
+                 \"sequence\":{sequence},\"logical_time\":1,\"kind\":\"joined\"}}\n"
+            );
+            fs::write(folder.path().join(name), text).unwrap();
         };
-        let newest = |replica| newest_logged(&log, &Epoch::new("a"), replica).unwrap().map(|sequence| sequence.0);
         fs::write(&log, "").unwrap();
-        write("another.jsonl.1", 9, None);
-        write("server-of-ann.jsonl", 9, None);
-        assert_eq!(newest(None), None);
-        write("server-2.jsonl", 4, None);
-        write("server-3.jsonl.1", 5, None);
-        write("server-4.jsonl", 6, Some("b"));
-        assert_eq!([newest(None), newest(Some("b")), newest(Some("c"))], [Some(5), Some(6), None]);
-        write("server.jsonl.2", 1, None);
-        write("server.jsonl.1", 2, None);
-        assert_eq!(newest(None), Some(2));
-        write("server.jsonl", 3, None);
-        assert_eq!(newest(None), Some(3));
+        assert_eq!(newest_in_segments(&log, "a").unwrap(), None);
+        write("server.jsonl.2", 3);
+        write("server.jsonl.1", 7);
+        write("another.jsonl.1", 9);
+        assert_eq!(newest_in_segments(&log, "a").unwrap(), Some(Sequence(7)));
+        write("server.jsonl", 8);
+        assert_eq!(newest_in_segments(&log, "a").unwrap(), Some(Sequence(8)));
     }
 }

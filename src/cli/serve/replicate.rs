@@ -118,9 +118,8 @@ pub(super) async fn start(
         None => (Box::new(MemoryJournal::new(epoch.clone())), crate::chat::Conversation::new()),
         Some((path, check)) => {
             let (own_log_path, own_log, epoch) = (own_log, own_log.to_owned(), epoch.clone());
-            let name = settings.name.clone();
             let open = move || {
-                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch, Some(&name));
+                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch);
                 SqliteJournal::open_copy(&path, check, &epoch, logged)
             };
             let mut journal = open_journal(open).await?;

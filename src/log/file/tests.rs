@@ -163,7 +163,7 @@ fn no_record_is_lost_or_torn_when_the_file_is_renamed() {
     const RECORDS: usize = 3000;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("server.jsonl");
-    let file = RecordFile::open(&path, Component::Server, false).unwrap();
+    let file = RecordFile::open(&path, Component::Server).unwrap();
     let segments = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -204,7 +204,7 @@ fn no_record_is_lost_or_torn_when_the_file_is_renamed() {
 fn a_rename_is_noticed_without_a_signal() {
     let folder = tempfile::tempdir().unwrap();
     let (path, moved) = (folder.path().join("a.jsonl"), folder.path().join("a.jsonl.1"));
-    let file = RecordFile::open(&path, Component::Client, false).unwrap();
+    let file = RecordFile::open(&path, Component::Client).unwrap();
     let mut records = 0;
     for create in [false, true] {
         fs::rename(&path, &moved).unwrap();
@@ -218,22 +218,4 @@ fn a_rename_is_noticed_without_a_signal() {
         let text = fs::read_to_string(&moved).unwrap() + &fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().last(), Some(&*(records - 1).to_string()));
     }
-}
-
-/// G4: while one service writes to a log, no other one does. The name is free again once that service has ended.
-#[test]
-fn one_service_writes_to_a_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("server.jsonl");
-    let open = |numbered| RecordFile::open(&path, Component::Server, numbered);
-    let first = open(false).unwrap();
-    assert_eq!(open(false).err().unwrap().kind(), io::ErrorKind::ResourceBusy);
-    let second = open(true).unwrap();
-    assert_eq!((first.path(), second.path()), (&*path, &*folder.path().join("server-2.jsonl")));
-    // A rotation does not take it away either.
-    fs::rename(&path, folder.path().join("server.jsonl.1")).unwrap();
-    first.reopen();
-    assert_eq!(open(true).unwrap().path(), folder.path().join("server-3.jsonl"));
-    drop(first);
-    assert_eq!(open(false).unwrap().path(), path);
 }

@@ -13,12 +13,12 @@ const BLOCK_BYTES: u64 = 64 * 1024;
 /// A longer line is not a record.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
-/// The event of the last broadcast record of an epoch in a server's log that this replica made, or with `None` a service
-/// without replicas; none if it has no such record. The file is read backwards from its end, only as far as needed.
+/// The event of the last broadcast record of an epoch in a server's log; none if it has no such record.
+/// The file is read backwards from its end, only as far as needed.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn newest_broadcast(log: &Path, epoch: &str, replica: Option<&str>) -> io::Result<Option<Sequence>> {
+pub fn newest_broadcast(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
     let file = File::open(log)?;
     let mut start = file.metadata()?.len();
     // The end of a line that begins before `start`.
@@ -35,7 +35,7 @@ pub fn newest_broadcast(log: &Path, epoch: &str, replica: Option<&str>) -> io::R
             None => block.len(),
         };
         let mut lines = block[whole..].rsplit(|byte| *byte == b'\n');
-        if let Some(found) = lines.find_map(|line| broadcast_of(line, epoch, replica)) {
+        if let Some(found) = lines.find_map(|line| broadcast_of(line, epoch)) {
             return Ok(Some(found));
         }
         block.truncate(if whole > LINE_BYTES_MAX { 0 } else { whole });
@@ -44,10 +44,10 @@ pub fn newest_broadcast(log: &Path, epoch: &str, replica: Option<&str>) -> io::R
     Ok(None)
 }
 
-fn broadcast_of(line: &[u8], of_epoch: &str, replica: Option<&str>) -> Option<Sequence> {
+fn broadcast_of(line: &[u8], of_epoch: &str) -> Option<Sequence> {
     let record = LogRecord::parse(std::str::from_utf8(line).ok()?).ok()?;
-    let is_own = record.epoch.as_deref() == Some(of_epoch) && record.replica.as_deref() == replica;
-    record.sequence.filter(|_| is_own && record.event.ends_with("_broadcast")).map(Sequence)
+    let found = record.epoch.as_deref() == Some(of_epoch) && record.event.ends_with("_broadcast");
+    record.sequence.filter(|_| found).map(Sequence)
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("server.jsonl");
         std::fs::write(&log, text).unwrap();
-        newest_broadcast(&log, "a", None).unwrap().map(|sequence| sequence.0)
+        newest_broadcast(&log, "a").unwrap().map(|sequence| sequence.0)
     }
 
     fn line(event: &str, epoch: &str, sequence: u64) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{DurableServer, Program, ServerProgram, records};
+use crate::support::{Program, ServerProgram, records};
 
 const IMPATIENT: [&str; 6] = ["--grace", "500ms", "--ping", "200ms", "--ping-timeout", "300ms"];
 
@@ -59,49 +59,11 @@ fn a_second_process_takes_an_expired_name_and_logs_elsewhere_g4() {
     assert!(events(&second(&server)).contains(&"publish_acknowledged".to_owned()));
 }
 
-/// Starts a second service that logs in this folder, and says once where.
-fn second_service(folder: &Path, journal: &str) -> Program {
-    let logs = folder.to_str().unwrap();
-    let service =
-        Program::start(&["serve", "--listen", "127.0.0.1:0", "--journal", journal, "--log-dir", logs], &[]);
-    let said = service.notice("this service logs to ");
-    assert!(
-        said.contains("another process is writing to server.jsonl") && said.contains("/server-2.jsonl"),
-        "{said}"
-    );
-    service
-}
-
-/// `verify`, which runs when the first one is dropped, and `diagram` tell two services apart.
+/// Two services that are given one folder write to one log, and the second says so.
 #[test]
-fn two_services_in_one_folder_have_a_log_each_g4() {
+fn a_second_service_in_a_folder_says_so_g4() {
     let server = ServerProgram::start(&[]);
-    let logs = server.log_folder();
-    let mut second = second_service(logs, "memory");
-    second.notice("  server_started ");
-    let started = records(&logs.join("server-2.jsonl")).pop().unwrap();
-    let address = started["address"].as_str().unwrap().parse().unwrap();
-    for (mut client, text) in
-        [(server.join("alice"), "to the first"), (server.join_by(address, "bob", "--plain"), "to the second")]
-    {
-        client.program.type_line(text);
-        client.program.until(text);
-        client.quit().succeeded();
-    }
-    second.signal("TERM");
-    let ended = second.end().succeeded();
-    assert!(!ended.errors.contains("this service logs to"), "{ended:?}");
-    let diagram = ["diagram", "--format", "mermaid", logs.to_str().unwrap()];
-    let lines = Program::run(&diagram, &[]).succeeded().output;
-    assert_eq!(lines.iter().filter(|line| line.ends_with(" as service")).count(), 2, "{lines:#?}");
-}
-
-/// A second service that cannot start leaves no empty log, which `verify` would refuse.
-#[test]
-fn a_second_service_that_fails_leaves_no_log_g4() {
-    let server = DurableServer::start(&[]);
-    let (logs, journal) = (server.log().parent().unwrap().to_owned(), server.journal());
-    let ended = second_service(&logs, journal.to_str().unwrap()).end();
-    assert!(ended.code == Some(1) && ended.errors.contains("is in use by another process"), "{ended:?}");
-    assert!(!logs.join("server-2.jsonl").exists());
+    let logs = server.log_folder().to_str().unwrap();
+    let second = ["serve", "--listen", "127.0.0.1:0", "--journal", "memory", "--log-dir", logs];
+    Program::start(&second, &[]).notice("another service is writing to ");
 }
