@@ -144,7 +144,7 @@ pub enum ServerRecord<'a> {
     /// A replica takes part. Each replica records this when it applies it, and at its start for those that already take
     /// part.
     ReplicaJoined(ReplicaNote<'a>),
-    /// A replica no longer takes part, and no session is attached to it any more.
+    /// A replica no longer takes part, and no session is attached to it anymore.
     ReplicaGone {
         /// Which one.
         #[serde(flatten)]

@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): a proxy that
-//! does no more than pass on bytes begins with a header that names its client.
+//! The PROXY protocol, versions 1 and 2 (haproxy.org, proxy-protocol.txt): a proxy that does no more than pass on bytes
+//! begins with a header that names its client.
 
 use std::io::{self, Cursor};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
