@@ -127,7 +127,8 @@ impl SqliteJournal {
     }
 
     fn start(opened: Opened, settings: CheckSettings) -> Result<Self, OpenError> {
-        let Opened { path, head_file, connection, head, logged, fork, copied, checkpoint, remedy } = opened;
+        let Opened { path, head_file, connection, head, logged, fork, copied, checkpoint } = opened;
+        let remedy = open::remedy(Some(&connection));
         let (epoch, sequence, newest, damage) =
             (head.epoch.clone(), head.sequence, head.clone(), DamageFlag::default());
         // The engine waits for each batch, so there is never more than one.

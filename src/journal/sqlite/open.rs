@@ -37,8 +37,6 @@ pub(super) struct Opened {
     pub(super) copied: Option<CopyState>,
     /// The checkpoint to recover the conversation from, while the older events are not checked yet.
     pub(super) checkpoint: Option<Checkpoint>,
-    /// What to do if it is found damaged.
-    pub(super) remedy: &'static str,
 }
 
 impl Opened {
@@ -123,8 +121,8 @@ fn open_or_create(
         Owner::Service => None,
         Owner::Replica => Some(copy::open(&connection)?),
     };
-    let (path, remedy) = (path.to_owned(), remedy(Some(&connection)));
-    let mut opened = Opened { path, head_file, connection, head, logged, fork: None, copied, checkpoint, remedy };
+    let path = path.to_owned();
+    let mut opened = Opened { path, head_file, connection, head, logged, fork: None, copied, checkpoint };
     if let Some(logged) = ahead {
         opened.begin_epoch(new_epoch, logged)?;
     }
