@@ -10,5 +10,6 @@ pub mod proof;
 pub mod published;
 pub mod record;
 pub mod report;
+mod shared;
 pub mod unchecked;
 pub mod verify;

@@ -15,6 +15,7 @@ mod steps;
 use super::model::{Act, Model, Step};
 use super::record::{Component, LineRef, LogRecord};
 use super::report::{Report, Rule, RuleReport};
+use super::shared::SharedFiles;
 use step_context::StepContext;
 
 /// Records that cannot be checked in the order in which they are given.
@@ -33,13 +34,15 @@ pub enum InputError {
 pub struct Checker {
     model: Model,
     rules: Vec<RuleReport>,
+    shared: SharedFiles,
     records: u64,
     others_began: bool,
 }
 
 impl Default for Checker {
     fn default() -> Self {
-        Self { model: Model::new(), rules: Rule::ALL.map(RuleReport::new).into(), records: 0, others_began: false }
+        let (model, rules) = (Model::new(), Rule::ALL.map(RuleReport::new).into());
+        Self { model, rules, shared: SharedFiles::default(), records: 0, others_began: false }
     }
 }
 
@@ -59,7 +62,7 @@ impl Checker {
             if self.others_began {
                 return Err(InputError::OutOfOrder);
             }
-            self.model.server(line, record);
+            self.model.server(self.shared.in_log(line, record), record);
             return Ok(());
         }
         if !std::mem::replace(&mut self.others_began, true) {
@@ -77,7 +80,7 @@ impl Checker {
 
     /// Notes that a file, or a line in it, is cut off.
     pub fn torn(&mut self, file: u32) {
-        self.model.torn(file);
+        self.shared.logs_in(file).for_each(|log| self.model.torn(log));
     }
 
     /// Checks what only whole logs can show, and reports.
@@ -92,7 +95,11 @@ impl Checker {
             self.rules.iter_mut().for_each(|rule| rule.lack("no log of the service was given".into()));
         }
         sessions::check(&self.model, &mut self.rules);
-        self.rules.iter_mut().for_each(RuleReport::close);
+        for rule in &mut self.rules {
+            rule.close();
+            let lines = rule.violations.iter_mut().flat_map(|violation| &mut violation.lines);
+            lines.for_each(|line| *line = self.shared.in_file(*line));
+        }
         Report {
             records: self.records,
             events: self.model.journals.iter().map(|journal| journal.known()).sum(),

@@ -8,6 +8,7 @@ use super::{Arrow, Chart, ChartEvent, Lane, Moment, Point, Role, shades};
 use crate::chat::LeaveReason;
 use crate::trace::model::{Act, Model, Step};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, Who, digest};
+use crate::trace::shared::SharedFiles;
 use crate::trace::verify::InputError;
 
 /// Builds a [`Chart`] from records. The service's records must come first.
@@ -35,6 +36,7 @@ pub struct Builder {
     /// The events of each participant, and its lifeline once that is known.
     own: HashMap<(usize, Who), (Vec<usize>, Option<usize>)>,
     others_began: bool,
+    shared: SharedFiles,
     pub(super) replicas: ReplicaLogs,
     /// The point of each event on each replica's lifeline.
     pub(super) on_replicas: HashMap<((usize, u64), usize), usize>,
@@ -65,6 +67,7 @@ impl Builder {
             if self.others_began {
                 return Err(InputError::OutOfOrder);
             }
+            let line = self.shared.in_log(line, record);
             self.model.server(line, record);
             self.service(line, record);
             return Ok(());

@@ -159,6 +159,15 @@ mod tests {
     }
 
     #[test]
+    fn replicas_that_share_a_log_have_lifelines_of_their_own() {
+        let mut logs = replicated(Duration::ZERO);
+        let apart = mermaid::text(&chart(&logs));
+        let second = logs.0.remove(1).records;
+        logs.0[0].records.extend(second);
+        assert_eq!(mermaid::text(&chart(&logs)), apart);
+    }
+
+    #[test]
     fn the_text_of_a_run_over_replicas_is_the_recorded_one() {
         let chart = chart(&replicated(Duration::from_secs(3600)));
         assert_eq!(mermaid::text(&chart), include_str!("../../../tests/vectors/replicas.mmd"));

@@ -98,8 +98,10 @@ impl LoggedJournal {
     }
 
     /// Whether the service's log has the journal's end: its last run was stopped in an orderly way.
-    pub fn is_closed(&self) -> bool {
-        self.runs.iter().max_by_key(|run| run.place()).is_some_and(|run| run.stopped)
+    fn is_closed(&self) -> bool {
+        // A run that says nothing about the journal may be a later one.
+        let are_placed = self.runs.iter().all(|run| run.newest.is_some());
+        are_placed && self.runs.iter().max_by_key(|run| run.place()).is_some_and(|run| run.stopped)
     }
 
     /// Every start of the service on this journal.

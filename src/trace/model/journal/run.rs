@@ -79,10 +79,11 @@ impl ServiceRun {
         Self { start: Some(start), newest, next, ..Self::new(line, record) }
     }
 
-    /// Its place in the order of all runs: by the last event that it found in the journal, then by time.
+    /// Its place in the order of all runs: by the last event that it found in the journal, as far as its records show,
+    /// then by time.
     pub fn place(&self) -> (u64, i64) {
-        let found = self.start.map(|start| start.sequence);
-        (found.or(self.first.map(|first| first.saturating_sub(1))).unwrap_or(0), self.begins)
+        let found = self.start.map(|start| start.sequence).or(self.first.map(|first| first.saturating_sub(1)));
+        (found.or(self.newest).unwrap_or(0), self.begins)
     }
 
     /// Notes that an event was broadcast. Returns what is wrong if another event was due.

@@ -240,3 +240,62 @@ fn the_sessions_of_a_replica_that_is_gone_have_a_grace_period_from_then_on_v15()
     let wakes = [("a", 60, "is lost"), ("a", 60, "a is gone"), ("a", 60, "left")];
     check_farewells(&[&steps[..], &wakes].concat(), &[]);
 }
+
+/// The same, with what all services recorded in one file.
+fn in_one_file(mut logs: Logs) -> Logs {
+    let (mut services, others): (Vec<_>, Vec<_>) = logs.0.drain(..).partition(JsonLog::is_of_service);
+    let mut shared = services.remove(0);
+    shared.records.extend(services.into_iter().flat_map(|log| log.records));
+    shared.records.sort_by_key(|record| record["timestamp"].as_str().map(str::to_owned));
+    logs.0 = [vec![shared], others].concat();
+    logs
+}
+
+/// Replicas that write to one log folder, with one clock.
+#[test]
+fn replicas_may_share_a_log_v1_to_v15() {
+    let logs = replicated(Duration::ZERO);
+    let (shared, apart) = (in_one_file(logs.clone()).verify().unwrap(), logs.verify().unwrap());
+    assert_eq!(shared.violated(), [], "{shared:#?}");
+    for (shared, apart) in shared.rules.iter().zip(&apart.rules) {
+        assert_eq!((shared.checked, &shared.caveats), (apart.checked, &apart.caveats), "{:?}", shared.rule);
+    }
+}
+
+#[test]
+fn a_mistake_in_a_shared_log_is_found_in_its_line_v13() {
+    let mut logs = replicated(Duration::ZERO);
+    let record = logs.0[1].records.iter_mut().rfind(|record| record["event"] == "message_broadcast").unwrap();
+    record["content"] = json!("something else");
+    let record = record.clone();
+    let shared = in_one_file(logs);
+    let report = shared.verify().unwrap();
+    assert!(report.violated().contains(&Rule::V13), "{report:#?}");
+    let lines = &report.rule(Rule::V13).violations[0].lines;
+    assert!(lines.iter().any(|line| shared.record(*line) == Some(&record)), "{lines:?}");
+}
+
+/// A line that is cut off may be of any replica.
+#[test]
+fn a_shared_log_may_be_cut_off_v10() {
+    for end in 1..in_one_file(replicated(Duration::ZERO)).0[0].records.len() {
+        let mut logs = in_one_file(replicated(Duration::ZERO));
+        logs.0[0].records.truncate(end);
+        logs.0[0].records.push(json!("cut off"));
+        assert_eq!(logs.verify().unwrap().violated(), [], "{end}");
+    }
+}
+
+/// Services with journals of their own, and participants of the same names.
+#[test]
+fn other_services_may_share_a_log_v1_to_v15() {
+    let (one, mut other) = (truthful(), truthful());
+    for record in other.0.iter_mut().flat_map(|log| &mut log.records) {
+        if record.get("epoch").is_some() {
+            record["epoch"] = json!("the other");
+        }
+    }
+    let report = in_one_file(Logs([one.0, other.0].concat())).verify().unwrap();
+    assert_eq!(report.violated(), [], "{report:#?}");
+    assert_eq!(report.events, 2 * truthful().verify().unwrap().events);
+}

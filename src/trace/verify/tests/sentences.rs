@@ -104,6 +104,15 @@ fn a_stream_that_is_handed_events_outside_its_membership_v9() {
     let service = &mut early.0[0].records;
     service.truncate(service.len() - 2);
     assert_eq!(first(Rule::V9, &early), "");
+    // Nor does a piece that shows only that the service ran at some time, perhaps after the end of the other one.
+    let mut pieces = handed("p1", head + 1, head + 2);
+    let service = &mut pieces.0[0].records;
+    let batch = service.remove(service.len() - 3);
+    let (mut start, end) = (service[0].clone(), service[service.len() - 2..].to_vec());
+    (start["sequence"], start["logical_time"]) = (end[1]["sequence"].clone(), end[1]["logical_time"].clone());
+    service.extend([vec![start], end].concat());
+    pieces.0.push(JsonLog { name: "server-later.jsonl".into(), records: vec![batch] });
+    assert_eq!(first(Rule::V9, &pieces), "");
 }
 
 /// What was due is what had not come by then, even if it came later.

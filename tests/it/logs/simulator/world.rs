@@ -154,14 +154,14 @@ impl World {
         }
         self.pass(pause as i64);
         let client = self.dice.below(self.clients.len() as u64) as usize;
-        // After a mistake nothing breaks, as that could hide it.
-        let calm = self.made;
-        if !calm && self.dice.chance(1) && self.service.journal.len() > 3 {
+        if !self.made && self.dice.chance(1) && self.service.journal.len() > 3 {
             return self.restart();
         }
         if self.service.up && self.dice.chance(10) {
             self.wrong_by_itself();
         }
+        // After a mistake nothing breaks, as that could hide it.
+        let calm = self.made;
         match self.clients[client].phase {
             Phase::Away => self.join(client),
             Phase::Offline if self.service.up && self.dice.chance(40) => self.resume(client),
