@@ -114,9 +114,10 @@ impl Checker {
     /// An event without a record of the service is taken from its first delivery.
     fn complete_journal(&mut self, step: &Step<'_>, record: &LogRecord<'_>) {
         let (Act::Delivered { sequence, .. }, Some(session)) = (&step.act, step.session) else { return };
-        let journal = &mut self.model.journals[self.model.sessions[session].journal];
-        if matches!(journal.lookup(*sequence), super::model::Lookup::Unrecorded) {
-            journal.fill_in(*sequence, step.line, record);
+        let index = self.model.sessions[session].journal;
+        if matches!(self.model.journals[index].lookup(*sequence), super::model::Lookup::Unrecorded) {
+            let at = self.model.by_service(step.line, step.at);
+            self.model.journals[index].fill_in(*sequence, (step.line, at), record);
         }
     }
 

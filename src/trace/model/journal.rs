@@ -184,10 +184,11 @@ impl LoggedJournal {
         self.held_back.any() || refused(who) || refused(Who::of(""))
     }
 
-    /// Fills in an event that the service's logs lack, from a delivery.
-    pub fn fill_in(&mut self, sequence: u64, line: LineRef, record: &LogRecord<'_>) {
+    /// Fills in an event that the service's logs lack, from a delivery, which was recorded at this time of the
+    /// service's clock as far as that is known.
+    pub fn fill_in(&mut self, sequence: u64, (line, at): (LineRef, i64), record: &LogRecord<'_>) {
         if let Some(event) = self.read(line, record) {
-            self.place(sequence, LoggedEvent { filled_in: true, ..event });
+            self.place(sequence, LoggedEvent { at, filled_in: true, ..event });
         }
     }
 

@@ -212,7 +212,9 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
         return;
     }
     let next = got.max(who.0.saturating_sub(1)).saturating_add(1);
-    let Some(missed) = journal.event(next).filter(|_| !session.is_unsure()) else {
+    // When an event happened, and what was handed over since, only the service's log shows.
+    let known = journal.event(next).filter(|missed| !missed.filled_in && !session.is_unsure());
+    let Some(missed) = known else {
         return rule.caveat(holes::unknown_how_far(session, next));
     };
     let title = session.title();

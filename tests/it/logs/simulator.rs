@@ -36,14 +36,14 @@ fn seeds(count: u64) -> std::ops::Range<u64> {
     first..first + count
 }
 
-/// Does to the logs of a run what may happen to them afterwards: early copies, lost pieces, rotation, any order, and an
-/// older copy beside the log.
+/// Does to the logs of a run what may happen to them afterwards: early copies, perhaps in the middle of a line, lost
+/// pieces, rotation, any order, and an older copy or the same one beside the log.
 fn handle(dice: &mut Dice, mut logs: Logs) -> Logs {
     for _ in 0..dice.below(4) {
         let file = dice.below(logs.0.len() as u64) as usize;
         let count = logs.0[file].records.len() as u64;
         let at = dice.below(count) as usize;
-        match dice.below(7) {
+        match dice.below(9) {
             0 => drop(logs.0[file].records.drain(..at)),
             1 => logs.0[file].records.truncate(at.max(1)),
             2 => {
@@ -55,6 +55,14 @@ fn handle(dice: &mut Dice, mut logs: Logs) -> Logs {
             5 => {
                 let older = logs.0[file].records[..at.max(1)].to_vec();
                 logs.0.push(JsonLog { name: format!("{}-older", logs.0[file].name), records: older });
+            }
+            6 => {
+                logs.0[file].records.truncate(at.max(1));
+                logs.0[file].records.push(Value::from("cut off"));
+            }
+            7 => {
+                let same = logs.0[file].records.clone();
+                logs.0.push(JsonLog { name: format!("{}-again", logs.0[file].name), records: same });
             }
             _ => reverse_runs(&mut logs.0[file]),
         }

@@ -162,6 +162,25 @@ fn a_new_stream_need_not_have_been_handed_an_old_event_yet_v14() {
     assert_eq!(first(Rule::V14, &logs), "");
 }
 
+/// The service's log is cut off early, and the other logs are from machines whose clocks are far behind.
+#[test]
+fn when_an_event_happened_only_the_service_shows_v14() {
+    let mut logs = truthful();
+    for record in logs.0[1..].iter_mut().flat_map(|log| &mut log.records) {
+        record["timestamp"] = json!("2020-01-01T00:00:00.000000Z");
+    }
+    let (service, alice) = (&mut logs.0[0].records, 1);
+    let handed = |record: &Value| record["event"] == "event_delivered";
+    let first = service.iter().position(handed).unwrap();
+    service.truncate(first + 1);
+    service[first]["timestamp"] = json!("2026-12-01T00:00:00.000000Z");
+    service.push(json!("cut off"));
+    let known = service.iter().filter(|record| record["kind"].is_string()).count();
+    let next = logs.0[alice].deliveries()[known];
+    logs.0[alice].records.truncate(next);
+    assert_eq!(logs.verify().unwrap().violated(), []);
+}
+
 /// What broke first is reported first, whatever its file and its rule.
 #[test]
 fn the_report_begins_with_what_was_complete_first() {
