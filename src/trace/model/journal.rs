@@ -230,7 +230,7 @@ impl LoggedJournal {
             "client_disconnected" => {
                 let was_last = self.connections.end(line, record.at, who(record));
                 if was_last {
-                    self.streams.end(who(record));
+                    self.streams.end(line.file, who(record));
                 }
             }
             "request_refused" if is_of_join(LogRecord::text(&record.reason)) => {}

@@ -66,34 +66,36 @@ impl ParticipantStreams {
 pub(super) struct Streams {
     /// The files that record all streams since their service started.
     whole: HashSet<u32>,
-    of: HashMap<Who, ParticipantStreams>,
+    /// Those of each participant in each file.
+    of: HashMap<(u32, Who), ParticipantStreams>,
     stream_gaps: Vec<StreamGap>,
 }
 
 impl Streams {
-    /// A service starts: the streams of the previous one have ended.
+    /// A service starts: the streams of the previous one in this file have ended.
     pub(super) fn start(&mut self, file: u32) {
-        self.stream_gaps = self.stream_gaps();
-        self.of.clear();
+        let gaps: Vec<_> = self.of.iter().filter(|((of, _), _)| *of == file).flat_map(gaps).collect();
+        self.stream_gaps.extend(gaps);
+        self.of.retain(|(of, _), _| *of != file);
         self.whole.insert(file);
     }
 
     /// Records of a file were lost: until the service starts again, nothing is known of its streams.
     pub(super) fn lose(&mut self, file: u32) {
-        self.of.clear();
+        self.of.retain(|(of, _), _| *of != file);
         self.whole.remove(&file);
     }
 
     /// A stream begins after a position.
     pub(super) fn begin(&mut self, line: LineRef, who: Who, after: u64) {
         if self.whole.contains(&line.file) {
-            self.of.entry(who).or_default().begin(Mark { value: after.saturating_add(1), line });
+            self.of.entry((line.file, who)).or_default().begin(Mark { value: after.saturating_add(1), line });
         }
     }
 
-    /// The last open stream of a participant ended: what is handed to it from now on continues a new one.
-    pub(super) fn end(&mut self, who: Who) {
-        if let Some(streams) = self.of.get_mut(&who).filter(|streams| streams.unmatched.is_empty()) {
+    /// The last open stream of a participant in a file ended: what is handed to it from now on continues a new one.
+    pub(super) fn end(&mut self, file: u32, who: Who) {
+        if let Some(streams) = self.of.get_mut(&(file, who)).filter(|streams| streams.unmatched.is_empty()) {
             streams.ended = streams.next.drain(..).max_by_key(|next| next.value).or(streams.ended);
         }
     }
@@ -101,26 +103,29 @@ impl Streams {
     /// A batch was handed over.
     pub(super) fn batch(&mut self, who: Who, batch: Handed) {
         if self.whole.contains(&batch.line.file) {
-            self.of.entry(who).or_default().put(batch);
+            self.of.entry((batch.line.file, who)).or_default().put(batch);
         }
     }
 
     /// The batches that continue no stream. A participant without a known stream has none.
     pub(super) fn stream_gaps(&self) -> Vec<StreamGap> {
-        let mut gaps = self.stream_gaps.clone();
-        for (who, streams) in &self.of {
-            let Some(expected) = streams.next.last().copied().or(streams.ended) else { continue };
-            gaps.extend(streams.unmatched.iter().map(|(Handed { line, at, first, .. }, then)| StreamGap {
-                who: *who,
-                first: *first,
-                line: *line,
-                at: *at,
-                expected: then.unwrap_or(expected),
-            }));
-        }
-        gaps.sort_unstable_by_key(|gap| gap.line);
-        gaps
+        let mut all = self.stream_gaps.clone();
+        all.extend(self.of.iter().flat_map(gaps));
+        all.sort_unstable_by_key(|gap| gap.line);
+        all
     }
+}
+
+fn gaps(((_, who), streams): (&(u32, Who), &ParticipantStreams)) -> Vec<StreamGap> {
+    let Some(expected) = streams.next.last().copied().or(streams.ended) else { return Vec::new() };
+    let gap = |(handed, then): &(Handed, Option<Mark>)| StreamGap {
+        who: *who,
+        first: handed.first,
+        line: handed.line,
+        at: handed.at,
+        expected: then.unwrap_or(expected),
+    };
+    streams.unmatched.iter().map(gap).collect()
 }
 
 #[cfg(test)]
