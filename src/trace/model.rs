@@ -30,9 +30,9 @@ pub struct Model {
     /// In the order in which they first appear.
     pub journals: Vec<LoggedJournal>,
     by_epoch: HashMap<Box<str>, usize>,
-    /// The current journal of each file of the service.
+    /// The current journal of each log of the service.
     at: HashMap<u32, usize>,
-    /// How many lost records of each file of the service may belong to the next journal in it.
+    /// How many lost records of each log of the service may belong to the next journal in it.
     lost: HashMap<u32, u64>,
     /// All sessions: one for each participant in each file that is a log of its process.
     pub sessions: Vec<LoggedSession>,
@@ -60,12 +60,12 @@ impl Model {
         self.last_epoch
     }
 
-    /// Adds a record of the service.
+    /// Adds a record of the service. The file in `line` is the number of its log, as [`SharedFiles`] has it: a file may
+    /// have the logs of several services.
+    ///
+    /// [`SharedFiles`]: crate::trace::shared::SharedFiles
     pub fn server(&mut self, line: LineRef, record: &LogRecord<'_>) {
         debug_assert_eq!(record.component, Component::Server);
-        if let Some(lost) = record.lost() {
-            return self.lose(line.file, lost);
-        }
         let epoch = record.epoch.as_deref();
         let Some(index) = epoch.map(|epoch| self.journal(epoch)).or_else(|| self.at.get(&line.file).copied())
         else {
@@ -75,7 +75,7 @@ impl Model {
         let lost = if self.lost.is_empty() { None } else { self.lost.remove(&line.file) };
         if before != Some(index) {
             if let Some(before) = before {
-                self.journals[before].process_ended();
+                self.journals[before].process_ended(line.file);
             }
             if let Some(count) = lost {
                 self.journals[index].lose(line.file, count);
@@ -84,13 +84,13 @@ impl Model {
         self.journals[index].take(line, record);
     }
 
-    /// A record of a loss does not say which journal the lost records belonged to: the last one in the file, or the
-    /// next.
-    fn lose(&mut self, file: u32, count: u64) {
-        let lost = self.lost.entry(file).or_insert(0);
+    /// Notes that records of a log of the service were lost. It is not known which journal they belonged to: the last one
+    /// in the log, or the next.
+    pub fn lose(&mut self, log: u32, count: u64) {
+        let lost = self.lost.entry(log).or_insert(0);
         *lost = lost.saturating_add(count);
-        if let Some(index) = self.at.get(&file) {
-            self.journals[*index].lose(file, count);
+        if let Some(index) = self.at.get(&log) {
+            self.journals[*index].lose(log, count);
         }
     }
 
@@ -182,10 +182,10 @@ impl Model {
         &self.journals[session.journal]
     }
 
-    /// Notes that a file's last line is cut off, or that lines are missing in it.
-    pub fn torn(&mut self, file: u32) {
-        if let Some(index) = self.at.get(&file) {
-            self.journals[*index].torn = true;
+    /// Notes that the last line of a log of the service is cut off, or that lines are missing in it.
+    pub fn torn(&mut self, log: u32) {
+        if let Some(index) = self.at.get(&log) {
+            self.journals[*index].tear(log);
         }
     }
 }

@@ -62,7 +62,12 @@ impl Checker {
             if self.others_began {
                 return Err(InputError::OutOfOrder);
             }
-            self.model.server(self.shared.in_log(line, record), record);
+            match record.lost() {
+                Some(lost) => {
+                    self.shared.with_loss(line, record).into_iter().for_each(|log| self.model.lose(log, lost));
+                }
+                None => self.model.server(self.shared.in_log(line, record), record),
+            }
             return Ok(());
         }
         if !std::mem::replace(&mut self.others_began, true) {

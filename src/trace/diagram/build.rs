@@ -67,9 +67,11 @@ impl Builder {
             if self.others_began {
                 return Err(InputError::OutOfOrder);
             }
-            let line = self.shared.in_log(line, record);
-            self.model.server(line, record);
-            self.service(line, record);
+            if record.lost().is_none() {
+                let line = self.shared.in_log(line, record);
+                self.model.server(line, record);
+                self.service(line, record);
+            }
             return Ok(());
         }
         if !std::mem::replace(&mut self.others_began, true) {

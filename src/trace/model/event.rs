@@ -113,7 +113,7 @@ pub(super) struct LoggedConnection {
     pub open: u32,
     /// When the last of them ended, with the record; `None` while one is open, or until its process ends.
     pub ended: Option<WallTime>,
-    /// The process of the service, counted from 0.
+    /// The process of the service in that log, counted from 0.
     pub process: usize,
     /// The last event that was handed to it.
     pub handed: u64,

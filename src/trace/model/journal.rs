@@ -11,6 +11,8 @@ mod replicas;
 mod run;
 mod streams;
 
+use std::collections::BTreeSet;
+
 use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, Who};
@@ -52,30 +54,24 @@ pub struct LoggedJournal {
     pub conflicts: Vec<CopyConflict>,
     /// The epochs that it continues.
     pub previous: Vec<PreviousEpoch>,
-    /// Whether the service recorded what it handed to streams.
-    pub tells_deliveries: bool,
     streams: Streams,
     farewells: Farewells,
     connections: Connections,
     held_back: HeldBack,
     /// When a request of each participant was last refused; an empty id stands for requests of unknown participants.
     refused: HashMap<Who, i64>,
-    /// When each process of the service ended, or when its log had a hole, with the file.
-    ends: Vec<(u32, i64)>,
+    /// By log of the service, when each process in it ended, or when it had a hole.
+    ends: HashMap<u32, Vec<i64>>,
     /// How many records the logs of the service report as lost.
     pub lost: u64,
-    /// Whether a log of the service is cut off, and no record states yet what was lost.
-    pub torn: bool,
-    /// When the service made its last record.
-    pub server_at: i64,
-    /// The file of that record.
-    server_file: u32,
+    /// The logs of the service that are cut off, while no record states what was lost.
+    torn: BTreeSet<u32>,
     replicas: Replicas,
 }
 
 impl LoggedJournal {
     pub(super) fn new(epoch: &str) -> Self {
-        Self { epoch: epoch.into(), server_at: i64::MIN, ..Self::default() }
+        Self { epoch: epoch.into(), ..Self::default() }
     }
 
     /// The position of the newest event.
@@ -111,7 +107,7 @@ impl LoggedJournal {
 
     /// Whether there may be events after the last one that is known.
     fn may_continue(&self) -> bool {
-        self.torn || !self.is_known() || self.runs.iter().any(ServiceRun::has_lost)
+        !self.torn.is_empty() || !self.is_known() || self.runs.iter().any(ServiceRun::has_lost)
     }
 
     /// e(sequence), if it is known.
@@ -192,20 +188,28 @@ impl LoggedJournal {
         }
     }
 
-    pub(super) fn process_ended(&mut self) {
-        self.connections.process_ended();
-        self.ends.push((self.server_file, self.server_at));
+    /// The process that wrote the last record of a log has ended.
+    pub(super) fn process_ended(&mut self, log: u32) {
+        if let Some(run) = self.runs.iter().rfind(|run| run.file == log) {
+            self.connections.process_ended(log);
+            self.ends.entry(log).or_default().push(run.ends);
+        }
     }
 
-    /// `count` records of a file were lost.
-    pub(super) fn lose(&mut self, file: u32, count: u64) {
-        self.process_ended();
+    /// The last line of a log is cut off, or lines are missing in it.
+    pub(super) fn tear(&mut self, log: u32) {
+        self.torn.insert(log);
+    }
+
+    /// `count` records of a log were lost.
+    pub(super) fn lose(&mut self, log: u32, count: u64) {
+        self.process_ended(log);
         self.lost = self.lost.saturating_add(count);
         // The line that is cut off is one of them.
-        self.torn = false;
-        self.streams.lose(file);
+        self.torn.remove(&log);
+        self.streams.lose(log);
         self.farewells.lose();
-        if let Some(run) = self.runs.iter_mut().rfind(|run| run.file == file) {
+        if let Some(run) = self.runs.iter_mut().rfind(|run| run.file == log) {
             run.lose(count);
         }
     }
@@ -238,12 +242,13 @@ impl LoggedJournal {
                 self.replicas.refused.push((who(record), record.at, line.file));
             }
             "request_refused" => drop(self.refused.insert(who(record), record.at)),
-            "fault_changed" => self.held_back.take(who(record), record),
+            "fault_changed" => self.held_back.take(line.file, who(record), record),
             "event_delivered" => self.delivered(line, record),
             "server_stopping" => {
-                (self.server_at, self.server_file) = (record.at, line.file);
-                self.process_ended();
-                self.run(line, record).stopping = Some(record.at);
+                let run = self.run(line, record);
+                run.at(line, record.at);
+                run.stopping = Some(record.at);
+                self.process_ended(line.file);
             }
             "server_stopped" => {
                 // A service whose journal failed does not know what is in it.
@@ -257,12 +262,10 @@ impl LoggedJournal {
         // A Left that is in another file may not have been read yet.
         let whole = self.missing() == 0;
         self.farewells.take(line, record, whole.then_some(&self.members));
-        let run = self.run(line, record);
-        run.at(line, record.at);
-        (self.server_at, self.server_file) = (record.at, line.file);
+        self.run(line, record).at(line, record.at);
     }
 
-    /// The current run in a file.
+    /// The current run in a log.
     fn run(&mut self, line: LineRef, record: &LogRecord<'_>) -> &mut ServiceRun {
         let index = self.runs.iter().rposition(|run| run.file == line.file).unwrap_or_else(|| {
             self.runs.push(ServiceRun::new(line, record));
@@ -272,11 +275,11 @@ impl LoggedJournal {
     }
 
     fn started(&mut self, line: LineRef, record: &LogRecord<'_>) {
-        self.process_ended();
-        self.held_back.started(record.at);
+        self.process_ended(line.file);
+        self.held_back.started(line.file, record.at);
         self.streams.start(line.file);
         // A service that starts has read its journal, and states where it ends.
-        self.torn = false;
+        self.torn.remove(&line.file);
         // The participants at its start are known if all events up to then are.
         let members = if self.missing() == 0 { self.members.clone() } else { HashMap::default() };
         self.farewells.end(&members);
@@ -302,7 +305,7 @@ impl LoggedJournal {
         let (Some(first), Some(last)) = (record.first_sequence, record.last_sequence) else { return };
         // In version 1, a record is about one stream.
         let one = record.participant_id.as_deref().into_iter();
-        self.tells_deliveries = true;
+        self.run(line, record).tells_deliveries = true;
         for who in one.chain(record.participant_ids.iter().map(|id| &**id)).map(Who::of) {
             let batch = Handed { line, at: record.at, first, last };
             self.connections.batch(who, batch);

@@ -95,8 +95,10 @@ impl ClientLog {
             (None, _) => None,
         };
         let is_known = |session| session < known;
+        // With a run, it is a late answer to the process's previous session.
+        let is_other = self.run == 0 && before.is_some() && session != before;
         let is_of_another =
-            is_mixed || act.is_own() && session.is_some_and(is_known) && before.is_some() && session != before;
+            is_mixed || is_other && act.is_own() && session.is_some_and(is_known);
         let (at, component, local) = (record.at, record.component, record.local_time);
         Step { line, at, component, session, before, local, act, is_of_another }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foldhash::HashMap;
 
-use crate::trace::record::{LineRef, Who};
+use crate::trace::record::{Component, LineRef, Who};
 
 use super::step::{Act, Step};
 
@@ -216,7 +216,11 @@ impl LoggedSession {
                         self.sent.remove(&message);
                         self.answered(message);
                     }
-                    None => self.left = Some(line),
+                    None => {
+                        self.left = Some(line);
+                        // A page that did not wait for the answer did not read its stream to the end.
+                        self.broken |= step.component == Component::Browser && self.offline.is_some();
+                    }
                 }
             }
             Act::Refused { message, .. } => {

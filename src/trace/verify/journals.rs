@@ -309,7 +309,7 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
 /// Every start that follows another run in the same file, with the last event recorded before it, in whatever order the
 /// file has the runs.
 fn restarts(journal: &LoggedJournal) -> Vec<(u64, LineRef, ServiceStart)> {
-    let mut runs: Vec<&ServiceRun> = journal.runs.iter().collect();
+    let mut runs: Vec<&ServiceRun> = journal.runs.iter().filter(|run| !run.is_copy).collect();
     runs.sort_by_key(|run| (run.file, run.place()));
     let mut restarts = Vec::new();
     for of_a_file in runs.chunk_by(|one, next| one.file == next.file) {

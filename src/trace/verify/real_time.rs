@@ -95,7 +95,9 @@ pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut R
             let earliest_sent = clock.earliest(sent.at);
             rule.checked += u64::from(!clock.set_back || earliest_sent.is_some());
             let other = by_service
-                .filter(|earliest| earliest_sent.is_some_and(|sent| earliest.by.saturating_add(apart) < sent));
+                .filter(|earliest| earliest_sent.is_some_and(|sent| earliest.by.saturating_add(apart) < sent))
+                // Otherwise the service's own clock was set back between the two.
+                .filter(|earliest| journal.event(earliest.sequence).is_some_and(|later| event.at <= later.at));
             overtaken.extend(own.or(other).map(|before| (sequence, sent, before, event)));
         }
         let Some(acknowledged) = event.acknowledged else { continue };

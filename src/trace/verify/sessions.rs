@@ -5,7 +5,7 @@ mod unanswered;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::trace::model::{LoggedJournal, LoggedSession, Model};
+use crate::trace::model::{LoggedJournal, LoggedSession, Model, ServiceRun};
 use crate::trace::record::{LineRef, LoggedKind, Who};
 use crate::trace::report::{Rule, RuleReport};
 
@@ -223,18 +223,22 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
             "{title} got {got} of {head} events: the lab was holding back the rest when the logs ended"
         ));
     };
-    if !journal.tells_deliveries {
+    if journal.runs.iter().all(|run| !run.tells_deliveries) {
         return rule.caveat(format!(
             "{title} got {got} of {head} events, and the service's log does not show what was sent to whom"
         ));
     }
-    let open_until = journal.connection_ended(who).unwrap_or(journal.server_at);
+    // What a run does not tell, no other run does: its limits, what a lab held back, and what it handed to streams.
+    let is_told = |run: &&ServiceRun| run.start.is_some() && run.tells_deliveries && journal.lost == 0;
+    let open_until = journal.run_of(who).filter(is_told).and_then(|_| journal.connection_ended(who));
     // A stream has this much time from its beginning, however old the event is.
     let overdue = |began: i64| missed.at.max(free_since).max(began).saturating_add(patience(journal));
     let newest = journal.handed(who).map(|(handed, began)| (handed, overdue(began)));
-    let Some((handed, overdue)) = newest.filter(|(_, overdue)| *overdue <= open_until) else {
+    let is_due = |(_, overdue): &(u64, i64)| open_until.is_some_and(|until| *overdue <= until);
+    let Some((handed, overdue)) = newest.filter(is_due) else {
         return rule.caveat(format!(
-            "{title} got {got} of {head} events: its connection, or the service's log, ended before it could get more"
+            "{title} got {got} of {head} events: its connection, or the service's log, ended before it could get more, \
+             or the log lacks what would show it"
         ));
     };
     if handed >= next {

@@ -1,6 +1,6 @@
 //! Reads the events of a journal from the records of their broadcasts.
 
-use super::{LoggedJournal, who};
+use super::{LoggedJournal, ServiceRun, who};
 use crate::chat::LeaveReason;
 use crate::trace::model::event::{CopyConflict, LoggedEvent, is_valid};
 use crate::trace::record::{LineRef, LogRecord, LoggedKind, digest};
@@ -9,6 +9,9 @@ impl LoggedJournal {
     pub(super) fn broadcast(&mut self, line: LineRef, record: &LogRecord<'_>) {
         let (Some(stated), Some(event)) = (record.sequence, self.read(line, record)) else { return };
         self.broadcasts += 1;
+        if record.recovered && self.run(line, record).is_repeated(stated) {
+            self.runs.push(ServiceRun::copied(line, record));
+        }
         let irregular = self.run(line, record).broadcast(line, record.at, stated);
         self.irregular.extend(irregular);
         self.place(stated, event);

@@ -2,7 +2,7 @@
 
 use foldhash::HashMap;
 
-use super::{Farewell, LoggedJournal};
+use super::{Farewell, LoggedJournal, ServiceRun};
 use crate::trace::record::Who;
 
 impl LoggedJournal {
@@ -11,16 +11,19 @@ impl LoggedJournal {
         self.connections.of(who).map(|connection| (connection.handed, connection.began))
     }
 
-    /// When the service saw a participant's connection end, or last saw it; `None` if it is open or unknown.
+    /// The run of the service in which a participant's newest stream began.
+    pub fn run_of(&self, who: Who) -> Option<&ServiceRun> {
+        let connection = self.connections.of(who)?;
+        self.runs.iter().rfind(|run| run.has(connection.line))
+    }
+
+    /// When the service saw a participant's newest stream end, or last may have seen it open.
     pub fn connection_ended(&self, who: Who) -> Option<i64> {
-        let Some(connection) = self.connections.of(who) else {
-            // Its records may be among those that were lost.
-            return (self.lost > 0).then_some(i64::MIN);
-        };
-        // No connection outlives its process, and its fate within a gap of the log is unknown.
-        let process = self.ends.get(connection.process).map(|(_, at)| *at);
+        let connection = self.connections.of(who)?;
+        // No stream outlives its process, and its fate within a gap of the log is unknown.
+        let process = self.ends.get(&connection.line.file).and_then(|ends| ends.get(connection.process)).copied();
         // Another file may continue this run, but records in between may be missing.
-        let run = self.runs.iter().rfind(|run| run.has(connection.line)).map(|run| run.ends);
+        let run = self.run_of(who).map(|run| run.ends);
         connection.ended.map(|ended| ended.at).into_iter().chain(process).chain(run).min()
     }
 
@@ -58,7 +61,7 @@ impl LoggedJournal {
         if !self.replicas.notes.tells_replicas() {
             return Some("the logs of the replicas do not say which replicas there are".into());
         }
-        (self.lost > 0 || self.torn || self.missing() > 0)
+        (self.lost > 0 || !self.torn.is_empty() || self.missing() > 0)
             .then(|| "sessions move between replicas, and the log of one of them lacks records".into())
     }
 
@@ -76,8 +79,9 @@ impl LoggedJournal {
         let replicas = &self.replicas;
         self.connections.align(|file| replicas.ahead(file));
         self.runs.iter_mut().for_each(|run| run.shift(replicas.ahead(run.file)));
-        self.ends.iter_mut().for_each(|(file, at)| *at = at.saturating_sub(replicas.ahead(*file)));
-        self.server_at = self.server_at.saturating_sub(replicas.ahead(self.server_file));
+        for (log, ends) in &mut self.ends {
+            ends.iter_mut().for_each(|at| *at = at.saturating_sub(replicas.ahead(*log)));
+        }
         for (who, at, file) in std::mem::take(&mut self.replicas.refused) {
             let at = at.saturating_sub(self.replicas.ahead(file));
             self.refused.entry(who).and_modify(|known| *known = at.max(*known)).or_insert(at);

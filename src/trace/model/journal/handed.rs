@@ -31,21 +31,25 @@ struct HandedRange {
 /// The connections of the participants of one journal, and what was handed to them.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
-    /// The newest of each participant. With replicas it is the newest in each file, until the clocks of all files are
-    /// known.
+    /// The newest of each participant. With replicas it is the newest in each log, until the clocks of all logs are known.
     of: HashMap<(u32, Who), LoggedConnection>,
     handed: HashMap<Who, HandedRange>,
     /// What was handed to streams that had ended, with the records of their ends.
     pub(super) after_end: Vec<(Who, Handed, LineRef)>,
-    /// How many processes of the service have ended.
-    processes: usize,
+    /// How many processes have ended in each log of the service.
+    processes: HashMap<u32, usize>,
     /// Whether replicas have recorded them: each has connections of its own.
     of_replicas: bool,
 }
 
 impl Connections {
-    pub(super) fn process_ended(&mut self) {
-        self.processes += 1;
+    pub(super) fn process_ended(&mut self, log: u32) {
+        *self.processes.entry(log).or_insert(0) += 1;
+    }
+
+    /// The current process in a log, counted from 0.
+    fn process(&self, log: u32) -> usize {
+        self.processes.get(&log).copied().unwrap_or(0)
     }
 
     pub(super) fn start_of_replica(&mut self) {
@@ -79,7 +83,7 @@ impl Connections {
 
     /// A stream begins after a position.
     pub(super) fn begin(&mut self, line: LineRef, at: i64, who: Who, after: u64) {
-        let process = self.processes;
+        let process = self.process(line.file);
         let mut connection = LoggedConnection { began: at, line, open: 1, ended: None, process, handed: after };
         let key = self.key(line.file, who);
         let known = self.of.get(&key);
@@ -118,11 +122,12 @@ impl Connections {
         if batch.last > range.last.last {
             range.last = batch;
         }
+        let process = self.process(batch.line.file);
         let Some(connection) = self.of.get_mut(&self.key(batch.line.file, who)) else { return };
         connection.handed = connection.handed.max(batch.last);
         // The beginning, the end and the batch must be in one file and of one process. Otherwise the record of another
         // stream may be missing.
-        let is_whole = connection.process == self.processes && connection.line.file == batch.line.file;
+        let is_whole = connection.process == process && connection.line.file == batch.line.file;
         let ended = connection.ended.filter(|ended| is_whole && ended.line.file == batch.line.file);
         if let Some(ended) = ended.filter(|_| self.after_end.len() < AFTER_END_MAX) {
             self.after_end.push((who, batch, ended.line));

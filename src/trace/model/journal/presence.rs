@@ -64,8 +64,8 @@ struct Watch {
     last: (i64, LineRef),
     /// The service is stopping: from here on no participant leaves.
     stopping: bool,
-    /// Its journal could not be written, or its clock was set back, so it is unknown when participants should have
-    /// left.
+    /// Its journal could not be written, a lab stopped its writer, or its clock was set back, so it is unknown when
+    /// participants should have left.
     is_unsure: bool,
 }
 
@@ -168,7 +168,8 @@ impl Farewells {
         }
         let who = || Who::of(LogRecord::text(&record.participant_id));
         let reason = LogRecord::text(&record.reason);
-        watch.is_unsure |= matches!(reason, "JOURNAL_UNAVAILABLE" | "JOURNAL_FAILED" | "REPLICA_FAILED");
+        watch.is_unsure |= matches!(reason, "JOURNAL_UNAVAILABLE" | "JOURNAL_FAILED" | "REPLICA_FAILED")
+            || LogRecord::text(&record.faults).contains("writer stopped");
         match &*record.event {
             "client_connected" => {
                 self.faults.extend(watch.back(who(), before));

@@ -35,27 +35,28 @@ pub struct ServiceStart {
     pub settings: Settings,
 }
 
-/// The records of one file, from a start of the service, or the beginning of the file, to the next start.
+/// The records of one log, from a start of the service, or the beginning of the log, to the next start.
 #[derive(Debug, Default)]
 pub struct ServiceRun {
+    /// The number of the log.
     pub file: u32,
-    /// Its first line in the file.
+    /// Its first line there.
     first_line: u32,
-    /// Its start, if the file has it.
+    /// Its start, if the log has it.
     pub start: Option<ServiceStart>,
     /// When its first record was made.
     pub begins: i64,
-    /// When its last record was made.
+    /// When its last record was made. If the clock was set back, an earlier one has a later time.
     pub ends: i64,
     pub last_line: LineRef,
     /// The first event in it.
     pub first: Option<u64>,
     /// The last event in it, with its record.
     pub last: Option<(u64, LineRef)>,
-    /// The newest event that it mentions, in its start, its last broadcast or its end. `None` if the file begins in the
+    /// The newest event that it mentions, in its start, its last broadcast or its end. `None` if the log begins in the
     /// middle of a run and no record says how far the journal was by then.
     pub newest: Option<u64>,
-    /// The least sequence that may come next; `None` before the first one in a file that begins in the middle of a run.
+    /// The least sequence that may come next; `None` before the first one in a log that begins in the middle of a run.
     next: Option<u64>,
     /// How many records it reports as lost since the last one that says how far the journal is.
     lost: u64,
@@ -63,12 +64,20 @@ pub struct ServiceRun {
     pub stopped: bool,
     /// When the service began to stop.
     pub stopping: Option<i64>,
+    /// Whether it recorded what it handed to streams.
+    pub tells_deliveries: bool,
+    /// Whether it only copies the journal: a replica without its log records at its start what happened before.
+    pub is_copy: bool,
 }
 
 impl ServiceRun {
     pub(super) fn new(line: LineRef, record: &LogRecord<'_>) -> Self {
         let (file, first_line, last_line) = (line.file, line.line, line);
         Self { file, first_line, last_line, begins: record.at, ends: record.at, ..Self::default() }
+    }
+
+    pub(super) fn copied(line: LineRef, record: &LogRecord<'_>) -> Self {
+        Self { is_copy: true, ..Self::new(line, record) }
     }
 
     pub(super) fn started(line: LineRef, record: &LogRecord<'_>) -> Self {
@@ -97,14 +106,19 @@ impl ServiceRun {
         (stated != expected && !has_room).then_some(Irregular { line, before, expected, stated, at })
     }
 
-    /// Whether a record, of this run or an earlier one in the file, is of this run.
+    /// Whether an event that its log has already comes again, as it does if a replica lost what it knew of that log.
+    pub(super) fn is_repeated(&self, stated: u64) -> bool {
+        self.next.is_some_and(|next| stated < next)
+    }
+
+    /// Whether a record, of this run or an earlier one in the log, is of this run.
     pub(super) fn has(&self, line: LineRef) -> bool {
         line.file == self.file && line.line >= self.first_line
     }
 
     /// Notes when a record of it was made.
     pub(super) fn at(&mut self, line: LineRef, at: i64) {
-        (self.ends, self.last_line) = (self.ends.max(at), line);
+        (self.ends, self.last_line) = (at, line);
     }
 
     /// Corrects its times for a clock that is ahead by `ahead` microseconds.
