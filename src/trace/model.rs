@@ -94,7 +94,7 @@ impl Model {
         }
     }
 
-    /// Called when all records of the service have been added: converts the times of replicas to one clock.
+    /// Called when all records of the service have been added: compares the clocks of the service.
     pub fn service_is_read(&mut self) {
         self.journals.iter_mut().for_each(LoggedJournal::align);
     }

@@ -66,6 +66,8 @@ pub struct LoggedJournal {
     pub lost: u64,
     /// The logs of the service that are cut off, while no record states what was lost.
     torn: BTreeSet<u32>,
+    /// Whether the clock of the service's machine was set back, so that its times cannot be compared with others.
+    pub is_set_back: bool,
     replicas: Replicas,
 }
 
@@ -246,7 +248,7 @@ impl LoggedJournal {
             "event_delivered" => self.delivered(line, record),
             "server_stopping" => {
                 let run = self.run(line, record);
-                run.at(line, record.at);
+                run.take(line, record);
                 run.stopping = Some(record.at);
                 self.process_ended(line.file);
             }
@@ -262,7 +264,10 @@ impl LoggedJournal {
         // A Left that is in another file may not have been read yet.
         let whole = self.missing() == 0;
         self.farewells.take(line, record, whole.then_some(&self.members));
-        self.run(line, record).at(line, record.at);
+        let run = self.run(line, record);
+        let is_set_back = run.is_later_than(record);
+        run.take(line, record);
+        self.is_set_back |= is_set_back;
     }
 
     /// The current run in a log.

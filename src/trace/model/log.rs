@@ -97,8 +97,7 @@ impl ClientLog {
         let is_known = |session| session < known;
         // With a run, it is a late answer to the process's previous session.
         let is_other = self.run == 0 && before.is_some() && session != before;
-        let is_of_another =
-            is_mixed || is_other && act.is_own() && session.is_some_and(is_known);
+        let is_of_another = is_mixed || is_other && act.is_own() && session.is_some_and(is_known);
         let (at, component, local) = (record.at, record.component, record.local_time);
         Step { line, at, component, session, before, local, act, is_of_another }
     }

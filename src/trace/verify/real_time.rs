@@ -92,12 +92,10 @@ pub(super) fn v12_real_time(model: &Model, journal: &LoggedJournal, rule: &mut R
         if let Some((sent, clock)) = event.first_sent.and_then(|sent| Some((sent, model.clock(sent.line)?))) {
             let own = by_own.get(&(sent.line.file, clock.first_line)).copied().flatten();
             let own = own.filter(|earliest| !clock.set_back && earliest.by < sent.at);
-            let earliest_sent = clock.earliest(sent.at);
+            let earliest_sent = clock.earliest(sent.at).filter(|_| !journal.is_set_back);
             rule.checked += u64::from(!clock.set_back || earliest_sent.is_some());
             let other = by_service
-                .filter(|earliest| earliest_sent.is_some_and(|sent| earliest.by.saturating_add(apart) < sent))
-                // Otherwise the service's own clock was set back between the two.
-                .filter(|earliest| journal.event(earliest.sequence).is_some_and(|later| event.at <= later.at));
+                .filter(|earliest| earliest_sent.is_some_and(|sent| earliest.by.saturating_add(apart) < sent));
             overtaken.extend(own.or(other).map(|before| (sequence, sent, before, event)));
         }
         let Some(acknowledged) = event.acknowledged else { continue };

@@ -82,7 +82,7 @@ pub(super) fn v11_unasked(model: &Model, journal: &LoggedJournal, session: &Logg
         return;
     }
     let title = session.title();
-    let end = session.unknown.or_else(|| later_record(model, session, event.at));
+    let end = session.unknown.or_else(|| later_record(model, session, event.at).filter(|_| !journal.is_set_back));
     let Some(last) = end.filter(|_| session.whole && !session.is_unsure()) else {
         return rule.caveat(format!("it is unknown whether {title} asked to leave: its log ends before that"));
     };

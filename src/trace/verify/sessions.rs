@@ -17,8 +17,6 @@ use unanswered::v10_unanswered;
 const STALL_MICROS: i64 = 30_000_000;
 /// How much longer a busy service may take, in microseconds.
 const BUSY_MICROS: i64 = 5_000_000;
-/// How far records of one process may be out of order, in microseconds.
-const JITTER_MICROS: i64 = 1_000_000;
 
 pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
     model.sessions.iter().for_each(|session| v4_never_arrived(model, session, &mut rules[Rule::V4 as usize]));
@@ -31,6 +29,9 @@ pub(super) fn check(model: &Model, rules: &mut [RuleReport]) {
         for session in furthest(sessions.iter().copied()).into_values() {
             v14_caught_up(journal, session, &mut rules[Rule::V14 as usize]);
         }
+    }
+    if model.journals.iter().any(|journal| journal.is_set_back) {
+        rules[Rule::V12 as usize].caveat("the clock of the service's machine was set back".into());
     }
     if model.is_set_back() {
         rules[Rule::V12 as usize].caveat("the clock of a machine was set back while a process ran".into());
@@ -60,12 +61,7 @@ fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
         let session = &model.sessions[claim.session];
         let journal = model.journal_of(session);
         let latest = model.clock(claim.line).and_then(|clock| clock.latest(claim.at));
-        // If a piece of the log is missing, what follows does not show what happened in it.
-        let mut continuing = journal.runs.iter().filter(|run| run.newest == Some(journal.head()));
-        let continues = latest.is_some_and(|at| {
-            // Once the service has stopped, no record can still be on its way into the log.
-            continuing.any(|run| run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS }))
-        });
+        let continues = latest.is_some_and(|at| journal.continues_beyond(at));
         if continues {
             rule.checked += 1;
             rule.violate(model.by_service(claim.line, claim.at), || claim.sentence, &[claim.line]);

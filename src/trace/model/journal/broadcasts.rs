@@ -10,7 +10,7 @@ impl LoggedJournal {
         let (Some(stated), Some(event)) = (record.sequence, self.read(line, record)) else { return };
         self.broadcasts += 1;
         if record.recovered && self.run(line, record).is_repeated(stated) {
-            self.runs.push(ServiceRun::copied(line, record));
+            self.runs.push(ServiceRun::new(line, record));
         }
         let irregular = self.run(line, record).broadcast(line, record.at, stated);
         self.irregular.extend(irregular);

@@ -2,8 +2,12 @@
 
 use foldhash::HashMap;
 
+use super::run::STEP_MICROS;
 use super::{Farewell, LoggedJournal, ServiceRun};
 use crate::trace::record::Who;
+
+/// How far records of one process may be out of order, in microseconds.
+const JITTER_MICROS: i64 = 1_000_000;
 
 impl LoggedJournal {
     /// The last event that was handed to a participant's newest stream, and when that began.
@@ -31,7 +35,7 @@ impl LoggedJournal {
     pub fn farewells(&self) -> (u64, Vec<Farewell>) {
         if self.is_of_replicas() {
             let is_whole = self.replicas_not_judged().is_none();
-            let judge = || self.replicas.notes.judge(|file| self.replicas.ahead(file), &self.runs, &self.members);
+            let judge = || self.replicas.farewells(&self.runs, &self.members);
             return if is_whole { judge() } else { (0, Vec::new()) };
         }
         if self.missing() == 0 {
@@ -39,6 +43,26 @@ impl LoggedJournal {
         } else {
             self.farewells.found(&HashMap::default())
         }
+    }
+
+    /// Whether the service recorded something after a time, but no event after the last one that is known. Another replica
+    /// may have recorded more, so all have to.
+    pub fn continues_beyond(&self, at: i64) -> bool {
+        if self.is_set_back {
+            return false;
+        }
+        // If a piece of the log is missing, what follows does not show what happened in it.
+        let has_end = |run: &ServiceRun| run.newest == Some(self.head);
+        // Once the service has stopped, no record can still be on its way into the log.
+        let is_later =
+            |run: &ServiceRun| run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS });
+        let continues = |run: &ServiceRun| has_end(run) && is_later(run);
+        if self.replicas.any() {
+            let of_each = self.replicas.by_replica(&self.runs);
+            return self.replicas.without_log().is_empty()
+                && of_each.iter().all(|of_replica| of_replica.iter().any(|run| continues(run)));
+        }
+        self.runs.iter().any(continues)
     }
 
     /// Whether replicas recorded this journal, so that its sessions may have moved between them.
@@ -61,16 +85,32 @@ impl LoggedJournal {
         if !self.replicas.notes.tells_replicas() {
             return Some("the logs of the replicas do not say which replicas there are".into());
         }
+        let of_middle = |run: &&ServiceRun| run.start.is_none() && !run.is_copy;
+        if let Some(run) = self.runs.iter().find(of_middle) {
+            let name = self.replicas.name_of(run.file).unwrap_or("?");
+            return Some(format!(
+                "the log of replica {name} begins in the middle, and sessions move between replicas"
+            ));
+        }
         (self.lost > 0 || !self.torn.is_empty() || self.missing() > 0)
             .then(|| "sessions move between replicas, and the log of one of them lacks records".into())
     }
 
     /// Called when all records of the service have been added. From here on the times of replicas are by the clock of
-    /// the first of them.
+    /// the first of them, and it is known whether the service's clock was set back.
     pub(in crate::trace::model) fn align(&mut self) {
-        if !self.replicas.any() {
-            return;
+        if self.replicas.any() {
+            self.align_replicas();
         }
+        let as_it_happened = self.order.iter().map(|(_, event)| event).filter(|event| !event.recovered);
+        let mut last = i64::MIN;
+        for event in as_it_happened {
+            self.is_set_back |= event.at < last.saturating_sub(STEP_MICROS);
+            last = event.at;
+        }
+    }
+
+    fn align_replicas(&mut self) {
         for (sequence, at) in self.replicas.align() {
             if let Some(event) = self.order.get_mut(sequence) {
                 event.at = at;

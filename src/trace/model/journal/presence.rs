@@ -9,14 +9,12 @@ use foldhash::HashMap;
 use crate::chat::LeaveReason;
 use crate::trace::record::{LineRef, LogRecord, Who};
 
-use super::run::ServiceStart;
+use super::run::{STEP_MICROS, ServiceStart};
 
 /// How much too early a leave may come, in microseconds: a start is recorded a little after grace periods begin.
 pub(super) const EARLY_MICROS: i64 = 2_000_000;
 /// How long after the end of the grace period a leave may come, in microseconds.
 const LATE_MICROS: i64 = 5_000_000;
-/// Clock jitter below this is ignored, in microseconds.
-const STEP_MICROS: i64 = 100_000;
 
 /// What is wrong with a leave, or with the lack of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

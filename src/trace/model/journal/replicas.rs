@@ -11,6 +11,8 @@ use foldhash::HashMap;
 
 use crate::trace::record::{LineRef, LogRecord, Who};
 
+use super::presence::Farewell;
+use super::run::ServiceRun;
 use farewells::ReplicaNotes;
 
 /// The logs of one replica.
@@ -25,12 +27,12 @@ struct ReplicaClock {
 /// What the logs of replicas say about each other.
 #[derive(Debug, Default)]
 pub(super) struct Replicas {
-    of_file: HashMap<u32, usize>,
+    of_log: HashMap<u32, usize>,
     by_name: HashMap<Box<str>, usize>,
     clocks: Vec<ReplicaClock>,
     /// The names of all replicas that a record mentions.
     named: BTreeSet<Box<str>>,
-    /// Refusals: whose request, when, and in which file.
+    /// Refusals: whose request, when, and in which log.
     pub(super) refused: Vec<(Who, i64, u32)>,
     pub(super) notes: ReplicaNotes,
 }
@@ -48,7 +50,7 @@ impl Replicas {
 
     /// Adds a record of a replica.
     pub(super) fn take(&mut self, name: &str, line: LineRef, record: &LogRecord<'_>) {
-        let index = match self.of_file.get(&line.file) {
+        let index = match self.of_log.get(&line.file) {
             Some(index) => *index,
             None => self.begin(name, line.file),
         };
@@ -66,19 +68,46 @@ impl Replicas {
         self.notes.take(name, line, record);
     }
 
-    fn begin(&mut self, name: &str, file: u32) -> usize {
+    fn begin(&mut self, name: &str, log: u32) -> usize {
         let index = self.by_name.get(name).copied().unwrap_or_else(|| {
             self.clocks.push(ReplicaClock::default());
             self.by_name.insert(name.into(), self.clocks.len() - 1);
             self.clocks.len() - 1
         });
-        self.of_file.insert(file, index);
+        self.of_log.insert(log, index);
         index
     }
 
-    /// How far the clock of a file's replica is ahead of the first replica's.
-    pub(super) fn ahead(&self, file: u32) -> i64 {
-        self.of_file.get(&file).and_then(|index| self.clocks.get(*index)?.ahead).unwrap_or(0)
+    /// The name of the replica whose log this is.
+    pub(super) fn name_of(&self, log: u32) -> Option<&str> {
+        let index = self.of_log.get(&log)?;
+        self.by_name.iter().find(|(_, of_name)| *of_name == index).map(|(name, _)| &**name)
+    }
+
+    /// How far the clock of a log's replica is ahead of the first replica's.
+    pub(super) fn ahead(&self, log: u32) -> i64 {
+        self.of_log.get(&log).and_then(|index| self.clocks.get(*index)?.ahead).unwrap_or(0)
+    }
+
+    /// The runs of each replica.
+    pub(super) fn by_replica<'r>(&self, runs: &'r [ServiceRun]) -> Vec<Vec<&'r ServiceRun>> {
+        let mut of_each = vec![Vec::new(); self.clocks.len()];
+        for run in runs {
+            if let Some(index) = self.of_log.get(&run.file) {
+                of_each[*index].push(run);
+            }
+        }
+        of_each
+    }
+
+    /// How many participants were checked for leaving when they should have, and the faults. The times of the runs are
+    /// already by one clock.
+    pub(super) fn farewells(
+        &self,
+        runs: &[ServiceRun],
+        members: &HashMap<Who, (u64, Option<u64>)>,
+    ) -> (u64, Vec<Farewell>) {
+        self.notes.judge(|log| self.ahead(log), &self.by_replica(runs), members)
     }
 
     /// Compares the clocks. Returns when each event was first broadcast, by the clock of the first replica.

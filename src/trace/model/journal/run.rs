@@ -5,6 +5,9 @@ use crate::trace::record::{LineRef, LogRecord};
 
 use crate::trace::model::event::Irregular;
 
+/// Clock jitter below this is ignored, in microseconds.
+pub(super) const STEP_MICROS: i64 = 100_000;
+
 /// The limits that a start of the service states, in microseconds. Logs of version 1 do not state them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
@@ -66,18 +69,15 @@ pub struct ServiceRun {
     pub stopping: Option<i64>,
     /// Whether it recorded what it handed to streams.
     pub tells_deliveries: bool,
-    /// Whether it only copies the journal: a replica without its log records at its start what happened before.
+    /// Whether it has only events that were recorded afterwards: a replica records before its start what it missed.
     pub is_copy: bool,
 }
 
 impl ServiceRun {
     pub(super) fn new(line: LineRef, record: &LogRecord<'_>) -> Self {
         let (file, first_line, last_line) = (line.file, line.line, line);
-        Self { file, first_line, last_line, begins: record.at, ends: record.at, ..Self::default() }
-    }
-
-    pub(super) fn copied(line: LineRef, record: &LogRecord<'_>) -> Self {
-        Self { is_copy: true, ..Self::new(line, record) }
+        let (begins, ends, is_copy) = (record.at, record.at, record.recovered);
+        Self { file, first_line, last_line, begins, ends, is_copy, ..Self::default() }
     }
 
     pub(super) fn started(line: LineRef, record: &LogRecord<'_>) -> Self {
@@ -116,9 +116,15 @@ impl ServiceRun {
         line.file == self.file && line.line >= self.first_line
     }
 
-    /// Notes when a record of it was made.
-    pub(super) fn at(&mut self, line: LineRef, at: i64) {
-        (self.ends, self.last_line) = (at, line);
+    /// Whether its last record has a later time than the next one, as if the clock was set back in between.
+    pub(super) fn is_later_than(&self, next: &LogRecord<'_>) -> bool {
+        next.at < self.ends.saturating_sub(STEP_MICROS)
+    }
+
+    /// Notes a record of it.
+    pub(super) fn take(&mut self, line: LineRef, record: &LogRecord<'_>) {
+        (self.ends, self.last_line) = (record.at, line);
+        self.is_copy &= record.recovered;
     }
 
     /// Corrects its times for a clock that is ahead by `ahead` microseconds.

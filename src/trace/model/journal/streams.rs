@@ -165,6 +165,25 @@ mod tests {
         assert_eq!(gaps(&[(7, 8), (9, 9)]), [], "no stream is known");
     }
 
+    /// Two replicas have streams of one participant, which moves to the second while the first still hands it a batch.
+    #[test]
+    fn a_batch_continues_a_stream_in_its_own_log_v4() {
+        let at = |file, line| LineRef { file, line };
+        let batch = |file, number, first, last| Handed { line: at(file, number), at: 0, first, last };
+        let mut streams = Streams::default();
+        [0, 1].into_iter().for_each(|file| streams.start(file));
+        streams.begin(at(0, 2), WHO, 2);
+        streams.begin(at(1, 2), WHO, 4);
+        streams.batch(WHO, batch(1, 3, 5, 6));
+        streams.batch(WHO, batch(0, 3, 3, 5));
+        assert!(streams.stream_gaps().is_empty());
+        streams.end(0, WHO);
+        streams.batch(WHO, batch(1, 4, 7, 7));
+        assert!(streams.stream_gaps().is_empty());
+        streams.batch(WHO, batch(1, 5, 6, 6));
+        assert_eq!(streams.stream_gaps().len(), 1);
+    }
+
     #[test]
     fn lost_records_and_restarts_make_no_gap_v4() {
         let mut streams = Streams::default();

@@ -34,7 +34,7 @@ fn overdue(model: &Model, session: &LoggedSession, rule: &mut RuleReport) -> Opt
     if !stayed || session.offline.is_some() || session.lost_after > 0 || journal.lost > 0 {
         return None;
     }
-    if journal.may_have_refused(who, sent_at) || journal.missing() > 0 {
+    if journal.may_have_refused(who, sent_at) || journal.missing() > 0 || journal.is_set_back {
         return None;
     }
     rule.checked += 1;

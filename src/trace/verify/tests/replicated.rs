@@ -227,6 +227,31 @@ fn no_leave_is_due_while_no_replica_can_propose_it_v15() {
     check_farewells(&steps(&[&one, &left(201)]), &["long after"]);
 }
 
+/// The log of one replica was copied earlier than that of the other, where the session may have been resumed.
+#[test]
+fn what_the_log_of_a_replica_no_longer_shows_is_not_judged_v15() {
+    let lost = [("a", 10, "is lost"), ("b", 12, "continues")];
+    check_farewells(&[&lost[..], &[("a", 200, "continues")]].concat(), &[]);
+    check_farewells(&[&lost[..], &[("a", 95, "left")]].concat(), &[]);
+    // It would show it if it had stopped, or if it is gone.
+    let end = [("a", 100, "b is gone"), ("a", 200, "continues")];
+    check_farewells(&[&lost[..], &end].concat(), &["190 s later it had still not left"]);
+}
+
+/// The beginning of the log may show a stream.
+#[test]
+fn a_log_of_a_replica_without_its_beginning_is_named_v15() {
+    for file in [0, 1] {
+        let mut logs = replicated(AHEAD);
+        logs.0[file].records.remove(0);
+        let report = logs.verify().unwrap();
+        assert_eq!(report.violated(), [], "{report:#?}");
+        let name = ["a", "b"][file];
+        let said = caveats(&report, Rule::V15);
+        assert!(said.contains(&format!("the log of replica {name} begins in the middle")), "{said}");
+    }
+}
+
 #[test]
 fn the_sessions_of_a_replica_that_is_gone_have_a_grace_period_from_then_on_v15() {
     check_farewells(&[("b", 16, "a is gone"), ("b", 47, "left")], &[]);
@@ -242,7 +267,7 @@ fn the_sessions_of_a_replica_that_is_gone_have_a_grace_period_from_then_on_v15()
 }
 
 /// The same, with what all services recorded in one file.
-fn in_one_file(mut logs: Logs) -> Logs {
+pub(super) fn in_one_file(mut logs: Logs) -> Logs {
     let (mut services, others): (Vec<_>, Vec<_>) = logs.0.drain(..).partition(JsonLog::is_of_service);
     let mut shared = services.remove(0);
     shared.records.extend(services.into_iter().flat_map(|log| log.records));

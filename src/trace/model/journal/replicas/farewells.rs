@@ -48,7 +48,7 @@ enum Closing {
     Lost,
 }
 
-/// What all replicas recorded, file by file.
+/// What all replicas recorded, log by log.
 #[derive(Debug, Default)]
 pub(crate) struct ReplicaNotes {
     all: Vec<(LineRef, i64, Note)>,
@@ -114,15 +114,32 @@ impl ReplicaNotes {
         merged
     }
 
-    /// How many participants were checked, and the faults. The times of the runs are already by one clock.
+    /// Until when all logs show where sessions are: a replica whose log ends earlier than the others' may have had more
+    /// streams, unless it had stopped or was gone.
+    fn known_until(&self, runs: &[Vec<&ServiceRun>]) -> i64 {
+        let (mut own, mut gone) = (HashMap::default(), HashSet::default());
+        for (line, _, note) in &self.all {
+            match note {
+                Note::Own(start) => drop(own.insert(line.file, *start)),
+                Note::Gone(start) => drop(gone.insert(*start)),
+                _ => {}
+            }
+        }
+        let is_over = |run: &ServiceRun| run.stopped || own.get(&run.file).is_some_and(|own| gone.contains(own));
+        let last = runs.iter().filter_map(|of_replica| of_replica.iter().max_by_key(|run| run.ends));
+        last.filter(|run| !is_over(run)).map(|run| run.ends).min().unwrap_or(i64::MAX)
+    }
+
+    /// How many participants were checked, and the faults. The times of the runs, those of each replica, are already by one
+    /// clock.
     pub(crate) fn judge(
         &self,
         ahead: impl Fn(u32) -> i64,
-        runs: &[ServiceRun],
+        runs: &[Vec<&ServiceRun>],
         members: &HashMap<Who, (u64, Option<u64>)>,
     ) -> (u64, Vec<Farewell>) {
         let Some(grace) = self.grace else { return (0, Vec::new()) };
-        let mut judge = Judge { grace, runs, ..Judge::default() };
+        let mut judge = Judge { grace, runs, known_until: self.known_until(runs), ..Judge::default() };
         for (line, at, note) in self.merged(ahead) {
             judge.take(line, at, note);
         }
@@ -154,7 +171,9 @@ struct Presence {
 #[derive(Debug, Default)]
 struct Judge<'r> {
     grace: (i64, i64),
-    runs: &'r [ServiceRun],
+    /// Those of each replica.
+    runs: &'r [Vec<&'r ServiceRun>],
+    known_until: i64,
     of: HashMap<Who, Presence>,
     starts: HashMap<u32, u64>,
     gone: HashSet<u64>,
@@ -263,8 +282,8 @@ impl Judge<'_> {
         if self.unavailable.iter().any(|at| (since..=until).contains(at)) {
             return None;
         }
-        let allowed = self.grace.1.saturating_add(LATE_MICROS);
-        self.runs.iter().find_map(|run| {
+        let (allowed, until) = (self.grace.1.saturating_add(LATE_MICROS), until.min(self.known_until));
+        self.runs.iter().flatten().copied().find_map(|run| {
             let mut due = run.start.map_or(run.begins, |start| start.at).max(since).saturating_add(allowed);
             // What was due while it could propose nothing is due after that.
             for (from, to) in self.outages.get(&run.file).into_iter().flatten() {
@@ -282,7 +301,7 @@ impl Judge<'_> {
         for (who, presence) in self.of.iter().filter(|(who, presence)| !presence.has_left && is_active(who)) {
             let Some((since, known_by)) = presence.since else { continue };
             if let Some((run, due)) = self.run_that_forgot(since, i64::MAX) {
-                let after = run.stopping.unwrap_or(run.ends).saturating_sub(since);
+                let after = run.stopping.unwrap_or(run.ends).min(self.known_until).saturating_sub(since);
                 let (fault, line) = (FarewellFault::Never, run.last_line);
                 vanished.push(Farewell { who: *who, fault, after, since: known_by, line, at: due });
             }
