@@ -88,7 +88,8 @@ fn in_fields(fields: &Map<String, Value>) -> String {
 /// The place of a record: which of the given files, and which line of it, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LineRef {
-    /// The file's place among those given, from 0.
+    /// The file's place among those given, from 0. In the causal model the number of a log instead: a file may have the
+    /// logs of several services.
     pub file: u32,
     /// The line's number, from 1.
     pub line: u32,

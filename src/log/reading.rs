@@ -6,6 +6,7 @@ mod newest;
 mod ordered;
 mod output;
 mod rotated;
+mod seam;
 
 use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
@@ -149,7 +150,7 @@ pub fn inspect_with(paths: Vec<PathBuf>, texts: Vec<(&str, Arc<str>)>) -> Result
         }
         notice(&format!("chitchat: {} has no log record", path.display()));
     }
-    let mut logs = rotated::join(files);
+    let mut logs = rotated::join(files, seam::continues);
     logs.sort_by_key(|log| log.component == Component::Server);
     for segment in logs.iter_mut().flat_map(|log| &mut log.segments) {
         segment.bytes = segment.input.bytes()?;

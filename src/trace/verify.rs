@@ -83,7 +83,7 @@ impl Checker {
         Ok(())
     }
 
-    /// Notes that a file, or a line in it, is cut off.
+    /// Notes that a file, or a line in it, is cut off: the log of any service in it may lack records.
     pub fn torn(&mut self, file: u32) {
         self.shared.logs_in(file).for_each(|log| self.model.torn(log));
     }

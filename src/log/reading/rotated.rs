@@ -18,20 +18,37 @@ pub(super) fn is_segment(a: &Path, b: &Path) -> bool {
     name(a).is_some_and(|name_of_a| Some(name_of_a) == name(b))
 }
 
-/// Joins files into logs. A file continues an earlier one if the names differ only by what the rotation added. A file
-/// that begins at the same time as another is not a segment but a copy.
-pub(super) fn join(files: Vec<(Input, First)>) -> Vec<Log> {
+/// The number that a rotation has added to a name, such as 2 in `server.jsonl.2.gz`.
+fn number(path: &Path) -> Option<u64> {
+    let file = path.file_name()?.to_str()?;
+    let added = &file[file.find(EXTENSION)? + EXTENSION.len()..];
+    added.strip_prefix('.')?.split('.').next()?.parse().ok()
+}
+
+/// Whether one file may follow another directly, by the numbers in their names, which rise or fall from one to the next.
+fn may_follow(older: &Path, newer: &Path) -> bool {
+    let numbers = number(older).zip(number(newer));
+    numbers.is_none_or(|(older, newer)| older.abs_diff(newer) == 1)
+}
+
+/// Joins files into logs. A file continues an earlier one if the names differ only by what the rotation added, and no
+/// file in between is missing as far as names and records show. A file that begins at the same time as another is not a
+/// segment but a copy. `continues` compares the records.
+pub(super) fn join(files: Vec<(Input, First)>, continues: impl Fn(&Input, &Input) -> bool) -> Vec<Log> {
     let mut in_time: Vec<_> = files.into_iter().zip(0..).collect();
     in_time.sort_by_key(|((_, first), number)| (first.at, *number));
     // Each with the time at which its newest segment begins.
     let mut logs: Vec<(Log, i64)> = Vec::new();
     for ((input, first), number) in in_time {
-        let continues = |(log, newest): &&mut (Log, i64)| {
+        let is_of = |(log, newest): &&mut (Log, i64)| {
             log.component == first.component
                 && *newest < first.at
                 && is_segment(log.segments[0].path(), &input.path)
         };
-        let before = logs.iter_mut().filter(continues).max_by_key(|(_, newest)| *newest);
+        let before = logs.iter_mut().filter(is_of).max_by_key(|(_, newest)| *newest).filter(|(log, _)| {
+            let last = log.segments.last().map(|segment| &segment.input);
+            last.is_some_and(|last| may_follow(&last.path, &input.path) && continues(last, &input))
+        });
         let is_first = before.is_none();
         let lines_before = AtomicU32::new(if is_first { 0 } else { u32::MAX });
         let segment = LogSegment { input, bytes: 0, lines_before };
@@ -60,7 +77,7 @@ mod tests {
     #[test]
     fn segments_are_joined_in_the_order_of_their_first_records() {
         let file = |path: &str, at| (Input::file(path), First { component: Component::Client, at });
-        let logs = join(vec![
+        let files = vec![
             file("l/client-a.jsonl", 30),
             file("l/client-a.jsonl.1", 20),
             file("l/client-a.jsonl-20261126.gz", 10),
@@ -68,7 +85,8 @@ mod tests {
             file("m/client-a.jsonl", 15),
             file("l/client-a.jsonl.bak", 10),
             file("l/notes", 40),
-        ]);
+        ];
+        let logs = join(files, |_, _| true);
         let paths: Vec<Vec<_>> = logs
             .iter()
             .map(|log| log.segments.iter().map(|segment| segment.path().to_str().unwrap()).collect())
@@ -84,5 +102,20 @@ mod tests {
             ]
         );
         assert!(logs.iter().zip(0..).all(|(log, number)| log.number == number));
+    }
+
+    #[test]
+    fn segments_are_not_joined_over_one_that_is_missing() {
+        let joined = |names: &[&str], continues: bool| {
+            let file = |(name, at): (&&str, i64)| {
+                (Input::file(format!("server.jsonl{name}")), First { component: Component::Server, at })
+            };
+            join(names.iter().zip(0..).map(file).collect(), |_, _| continues).len()
+        };
+        assert_eq!(joined(&[".3.gz", ".2.gz", ".1", ""], true), 1);
+        assert_eq!(joined(&[".1", ".2", ".3", ""], true), 1, "numbered upwards");
+        assert_eq!(joined(&[".4", ".2", ".1", ""], true), 2);
+        assert_eq!(joined(&["-20261126", "-20261128.gz", ""], true), 1);
+        assert_eq!(joined(&["-20261126", "-20261128.gz", ""], false), 3);
     }
 }

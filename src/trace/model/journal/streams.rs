@@ -64,26 +64,26 @@ impl ParticipantStreams {
 /// All streams of one journal.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// The files that record all streams since their service started.
+    /// The logs that record all streams since their service started.
     whole: HashSet<u32>,
-    /// Those of each participant in each file.
+    /// Those of each participant in each log.
     of: HashMap<(u32, Who), ParticipantStreams>,
     stream_gaps: Vec<StreamGap>,
 }
 
 impl Streams {
-    /// A service starts: the streams of the previous one in this file have ended.
-    pub(super) fn start(&mut self, file: u32) {
-        let gaps: Vec<_> = self.of.iter().filter(|((of, _), _)| *of == file).flat_map(gaps).collect();
+    /// A service starts: the streams of the previous one in this log have ended.
+    pub(super) fn start(&mut self, log: u32) {
+        let gaps: Vec<_> = self.of.iter().filter(|((of, _), _)| *of == log).flat_map(gaps).collect();
         self.stream_gaps.extend(gaps);
-        self.of.retain(|(of, _), _| *of != file);
-        self.whole.insert(file);
+        self.of.retain(|(of, _), _| *of != log);
+        self.whole.insert(log);
     }
 
-    /// Records of a file were lost: until the service starts again, nothing is known of its streams.
-    pub(super) fn lose(&mut self, file: u32) {
-        self.of.retain(|(of, _), _| *of != file);
-        self.whole.remove(&file);
+    /// Records of a log were lost: until the service starts again, nothing is known of its streams.
+    pub(super) fn lose(&mut self, log: u32) {
+        self.of.retain(|(of, _), _| *of != log);
+        self.whole.remove(&log);
     }
 
     /// A stream begins after a position.
@@ -93,9 +93,9 @@ impl Streams {
         }
     }
 
-    /// The last open stream of a participant in a file ended: what is handed to it from now on continues a new one.
-    pub(super) fn end(&mut self, file: u32, who: Who) {
-        if let Some(streams) = self.of.get_mut(&(file, who)).filter(|streams| streams.unmatched.is_empty()) {
+    /// The last open stream of a participant in a log ended: what is handed to it from now on continues a new one.
+    pub(super) fn end(&mut self, log: u32, who: Who) {
+        if let Some(streams) = self.of.get_mut(&(log, who)).filter(|streams| streams.unmatched.is_empty()) {
             streams.ended = streams.next.drain(..).max_by_key(|next| next.value).or(streams.ended);
         }
     }
