@@ -35,7 +35,7 @@ pub use own::OwnLog;
 pub use reading::newest_broadcast;
 pub use record::{
     About, Broadcast, ClientRecord, Component, Delivered, LoggedKind, Loss, Record, RecordBody, ReplicaNote,
-    ServerRecord, Severity, StreamBegun, Text, WelcomeDetails, timestamp,
+    ServerRecord, Severity, StreamBegun, Text, WelcomeDetails, keeps_deliveries, timestamp,
 };
 pub use run::{RunId, name_replica};
 

@@ -35,7 +35,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::chat::Conversation;
 use crate::journal::{CheckState, Epoch, History, Journal, JournalError, RecoveryError, recover};
-use crate::log::{About, ServerRecord};
+use crate::log::{self, About, ServerRecord};
 use crate::replica::{ReplicaError, ReplicaParts};
 use crate::wire::PARTICIPANTS_MAX;
 
@@ -325,6 +325,7 @@ fn record_start(config: &Config, epoch: &Epoch, conversation: &Conversation, add
         ping_ms: millis(config.ping),
         ping_timeout_ms: millis(config.ping_timeout),
         stall_ms: millis(config.stall),
+        logs_deliveries: log::keeps_deliveries(),
     }
     .emit();
 }

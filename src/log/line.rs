@@ -180,6 +180,9 @@ pub struct LogRecord<'a> {
     pub recovered: bool,
     pub grace_ms: Option<u64>,
     pub stall_ms: Option<u64>,
+    /// Whether the log of the service that starts says what was handed to streams.
+    #[serde(default)]
+    pub logs_deliveries: bool,
     /// How many records were lost.
     pub count: Option<u64>,
     /// Whether the first record of the process is among them.

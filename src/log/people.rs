@@ -15,7 +15,7 @@ use super::TARGET;
 use crate::terminal::escaped;
 
 /// Fields that only the file has: they are for the proof, or repeat what the line says already.
-const LEFT_OUT: [&str; 18] = [
+const LEFT_OUT: [&str; 19] = [
     "timestamp",
     "level",
     "component",
@@ -26,6 +26,7 @@ const LEFT_OUT: [&str; 18] = [
     "ping_ms",
     "ping_timeout_ms",
     "stall_ms",
+    "logs_deliveries",
     "kind",
     "local_time",
     "message_id",

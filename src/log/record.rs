@@ -158,6 +158,11 @@ pub fn timestamp(at: SystemTime) -> String {
     humantime::format_rfc3339_micros(at).to_string()
 }
 
+/// Whether this process's log keeps what is handed to streams.
+pub fn keeps_deliveries() -> bool {
+    tracing::enabled!(target: TARGET, Level::DEBUG, record)
+}
+
 /// Passes a record to the log as a finished line. If no log keeps it, the line is not made.
 fn emit(component: Component, level: Severity, body: RecordBody<'_>) {
     let enabled = match level {

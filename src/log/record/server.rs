@@ -31,6 +31,9 @@ pub enum ServerRecord<'a> {
         ping_timeout_ms: u64,
         /// How long a stream may go unread, in milliseconds.
         stall_ms: u64,
+        /// Whether the log says what was handed to streams (`event_delivered`). Older logs do not say so.
+        #[serde(default)]
+        logs_deliveries: bool,
     },
     /// The shutdown begins.
     ServerStopping {

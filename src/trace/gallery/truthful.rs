@@ -92,6 +92,7 @@ impl Run {
             ping_ms: 20_000,
             ping_timeout_ms: 10_000,
             stall_ms: 30_000,
+            logs_deliveries: true,
         });
         run
     }

@@ -85,7 +85,11 @@ async fn every_process_records_what_happens_with_its_identifiers_t2_s7() {
     for event in ["server_started", "server_stopping", "server_stopped"] {
         check_fields(&of_server, event, &["epoch"]);
     }
-    check_fields(&of_server, "server_started", &["version", "grace_ms", "ping_ms", "ping_timeout_ms", "stall_ms"]);
+    check_fields(
+        &of_server,
+        "server_started",
+        &["version", "grace_ms", "ping_ms", "ping_timeout_ms", "stall_ms", "logs_deliveries"],
+    );
     check_fields(&of_bob, "client_started", &["display_name"]);
     check_fields(&of_bob, "join_sent", &["display_name", "sent_logical_time", "local_time"]);
     check_fields(&of_bob, "connected", &position);

@@ -67,7 +67,7 @@ pub struct ServiceRun {
     pub stopped: bool,
     /// When the service began to stop.
     pub stopping: Option<i64>,
-    /// Whether it recorded what it handed to streams.
+    /// Whether it records what it hands to streams: its start says so, or it did. Older logs do not say so.
     pub tells_deliveries: bool,
     /// Whether it has only events that were recorded afterwards: a replica records before its start what it missed.
     pub is_copy: bool,
@@ -85,7 +85,8 @@ impl ServiceRun {
         let settings = Settings::of(record);
         let start = ServiceStart { line, at: record.at, sequence, logical_time, settings };
         let (newest, next) = (Some(sequence), Some(sequence.saturating_add(1)));
-        Self { start: Some(start), newest, next, ..Self::new(line, record) }
+        let tells_deliveries = record.logs_deliveries;
+        Self { start: Some(start), newest, next, tells_deliveries, ..Self::new(line, record) }
     }
 
     /// Its place in the order of all runs: by the last event that it found in the journal, as far as its records show,

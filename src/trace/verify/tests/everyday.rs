@@ -111,7 +111,7 @@ fn never_handed() -> Logs {
     mistake.made_in(&truthful()).unwrap()
 }
 
-/// The service ran with the log level debug and then, when the participant came back, with info.
+/// The service ran with the log level debug and then, when the participant came back, with info. Its start says which.
 #[test]
 fn what_a_run_does_not_tell_no_other_run_tells_v14() {
     let mut logs = never_handed();
@@ -120,11 +120,14 @@ fn what_a_run_does_not_tell_no_other_run_tells_v14() {
     let end = service.pop().unwrap();
     let newest = service.iter().rfind(|record| record["kind"].is_string()).unwrap().clone();
     let start = json!({"event": "server_started", "sequence": newest["sequence"], "logical_time": newest["logical_time"],
-        "grace_ms": 300_000, "stall_ms": 30_000});
+        "grace_ms": 300_000, "stall_ms": 30_000, "logs_deliveries": false});
+    let started = service.len();
     let back = json!({"event": "client_connected", "participant_id": "p1",
         "sequence": newest["sequence"].as_u64().map(|newest| newest - 1)});
     service.extend([after(&newest, 1, start), after(&newest, 2, back), after(&newest, 100, end)]);
     check(&logs, &[]);
+    logs.0[0].records[started]["logs_deliveries"] = json!(true);
+    check(&logs, &[Rule::V14]);
 }
 
 /// Only the start says how long a stream may stall.

@@ -53,7 +53,8 @@ impl World {
         let (head, time) = (self.head(), self.service.clock);
         let time = if head > 0 && self.errs(Mistake::RestartForgetsClock) { time.saturating_sub(1) } else { time };
         self.note(json!({"event": "server_started", "version": "0", "sequence": head, "logical_time": time,
-            "grace_ms": GRACE / 1000, "ping_ms": 20_000, "ping_timeout_ms": 10_000, "stall_ms": 30_000}));
+            "grace_ms": GRACE / 1000, "ping_ms": 20_000, "ping_timeout_ms": 10_000, "stall_ms": 30_000,
+            "logs_deliveries": true}));
         self.service.up = true;
         let now = self.now;
         self.service.offline = self.service.active.keys().map(|who| (*who, now)).collect();
