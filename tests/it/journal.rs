@@ -23,6 +23,7 @@ mod upgrade;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use http::StatusCode;
 use tokio::sync::OnceCell;
@@ -30,6 +31,7 @@ use tokio::sync::OnceCell;
 use crate::journal::service::{
     Publisher, Service, SmallDisk, assert_kept, chitchat, export, serve_refused, until,
 };
+use crate::support::{DurableServer, Participant, records, wait_for_record};
 
 fn journal_in(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("chitchat.db")
@@ -255,6 +257,33 @@ async fn a_failed_write_loses_nothing_and_the_service_recovers_with_the_disk() {
     fs::remove_file(&fault).unwrap();
     alice.publish_until_accepted().await;
     assert_kept(&journal, &[&alice]);
+}
+
+/// The log says that the journal could not be written even if nobody sends a request, which explains why a participant
+/// left too late.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_without_requests_is_logged_and_a_late_leave_violates_nothing_v15() {
+    /// With the grace period of 1 s, longer than V15 allows for a leave.
+    const OUTAGE: Duration = Duration::from_secs(6);
+    let folder = tempfile::tempdir().unwrap();
+    let fault = folder.path().join("fault");
+    let disk =
+        [("LD_PRELOAD", failing_disk().await.to_str().unwrap()), ("FAILING_WRITE", fault.to_str().unwrap())];
+    let server = DurableServer::start_with(&["--grace", "1s"], &disk);
+    let alice = Participant::arrive(server.address, "alice").await;
+    fs::write(&fault, "").unwrap();
+    drop(alice);
+    wait_for_record(&server.log(), |record| record["event"] == "journal_unavailable");
+    tokio::time::sleep(OUTAGE).await;
+    fs::remove_file(&fault).unwrap();
+    wait_for_record(&server.log(), |record| record["event"] == "leave_broadcast");
+    let log = records(&server.log());
+    let of = |event: &str| log.iter().filter(|record| record["event"] == event).collect::<Vec<_>>();
+    let (outages, ends) = (of("journal_unavailable"), of("journal_available"));
+    assert_eq!((outages.len(), ends.len()), (1, 1), "once each, although it was probed every second");
+    assert_eq!((&outages[0]["level"], &outages[0]["reason"]), (&"WARN".into(), &"JOURNAL_UNAVAILABLE".into()));
+    assert!(outages[0]["message"].as_str().unwrap().starts_with("the journal is unavailable: "), "{}", outages[0]);
+    assert!(of("request_refused").is_empty());
 }
 
 #[tokio::test]

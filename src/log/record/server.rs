@@ -144,6 +144,20 @@ pub enum ServerRecord<'a> {
         /// The same in words.
         message: Text<'a>,
     },
+    /// The journal cannot be written: requests are refused, and no grace period ends.
+    JournalUnavailable {
+        #[serde(flatten)]
+        about: About<'a>,
+        /// `JOURNAL_UNAVAILABLE`.
+        reason: Text<'a>,
+        /// The error, in words.
+        message: Text<'a>,
+    },
+    /// It can be written again.
+    JournalAvailable {
+        #[serde(flatten)]
+        about: About<'a>,
+    },
     /// A replica takes part. Each replica records this when it applies it, and at its start for those that already take
     /// part.
     ReplicaJoined(ReplicaNote<'a>),
@@ -247,7 +261,10 @@ impl ServerRecord<'_> {
     pub fn severity(&self) -> Severity {
         match self {
             Self::EventDelivered { .. } => Severity::Debug,
-            Self::EpochChanged { .. } | Self::ReplicaUnavailable { .. } | Self::RecordsLost(_) => Severity::Warn,
+            Self::EpochChanged { .. }
+            | Self::JournalUnavailable { .. }
+            | Self::ReplicaUnavailable { .. }
+            | Self::RecordsLost(_) => Severity::Warn,
             _ => Severity::Info,
         }
     }

@@ -19,8 +19,9 @@ use crate::chat::{
     Command, Conversation, Decision, DisplayName, Event, LogicalTime, ParticipantId, Receipt, Sequence,
 };
 use crate::journal::{Committed, Epoch, Journal, JournalError};
+use crate::log::{About, ServerRecord};
 use crate::server::ops::context::ServerContext;
-use crate::wire::Rejection;
+use crate::wire::{Reason, Rejection};
 
 /// How often a journal that failed is probed, so that the service recovers without waiting for a request.
 const JOURNAL_PROBE: Duration = Duration::from_secs(1);
@@ -162,23 +163,29 @@ impl Engine {
     /// Writes a batch to the journal. `None` if that fails for now, an error if it can never succeed again.
     async fn append(&mut self, events: Vec<Arc<Event>>) -> Result<Option<Committed>, JournalError> {
         let appended = self.context.commits.observe(self.journal.append(events)).await;
-        let worked = self.context.readiness.set_journal_works(appended.is_ok());
+        self.record_outage(appended.as_ref().err());
         match appended {
-            Ok(committed) => {
-                if !worked {
-                    tracing::warn!("the journal can be written again");
-                }
-                Ok(Some(committed))
-            }
-            Err(error) => {
-                let fatal = matches!(error, JournalError::Fatal(_));
-                // Logged once, however many retries fail.
-                if worked || fatal {
-                    tracing::error!(%error, "a batch was not recorded");
-                }
+            Ok(committed) => Ok(Some(committed)),
+            Err(JournalError::Unavailable(_)) => {
                 self.probe_at = Instant::now() + JOURNAL_PROBE;
-                if fatal { Err(error) } else { Ok(None) }
+                Ok(None)
             }
+            Err(error @ JournalError::Fatal(_)) => Err(error),
+        }
+    }
+
+    /// Records when an outage of the journal begins and when it is over, since no grace period ends meanwhile: without
+    /// these records a late leave would look like a mistake. There is one record each, however many retries fail.
+    fn record_outage(&self, error: Option<&JournalError>) {
+        let worked = self.context.readiness.set_journal_works(error.is_none());
+        let about = About::epoch(self.epoch.as_str());
+        match error {
+            Some(error) if worked => {
+                let (reason, message) = (Reason::JournalUnavailable.as_str().into(), error.to_string().into());
+                ServerRecord::JournalUnavailable { about, reason, message }.emit();
+            }
+            None if !worked => ServerRecord::JournalAvailable { about }.emit(),
+            _ => {}
         }
     }
 
