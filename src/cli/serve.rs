@@ -239,7 +239,7 @@ impl ServeArgs {
         let recovering = async {
             let own_log = log.clone();
             let open = move || {
-                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch);
+                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch, None);
                 SqliteJournal::open_with_log(&path, check, || epoch, logged)
             };
             let mut journal = open_journal(open).await?;

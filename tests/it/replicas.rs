@@ -17,6 +17,7 @@ mod faults;
 mod readme;
 mod refused;
 
+use std::fs;
 use std::path::PathBuf;
 
 use http::StatusCode;
@@ -123,7 +124,7 @@ fn name_request(name: &str) -> chitchat::wire::pb::JoinRequest {
     chitchat::wire::pb::JoinRequest { display_name: name.into(), logical_time: 1, resume: None }
 }
 
-/// A replica that was down catches up, in its copy of the journal and in its log.
+/// A replica that was down catches up, in its copy of the journal and in its log, even if its copy is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_replica_catches_up_and_its_sessions_continue_elsewhere_r2_r6() {
     let nats = Nats::start();
@@ -144,12 +145,19 @@ async fn a_killed_replica_catches_up_and_its_sessions_continue_elsewhere_r2_r6()
     refused::<()>(Err(moved.end().await), Code::Aborted, "REPLACED");
     back.publish("and at a again").await;
     ben.hears("and at a again").await;
+    // Without its copy it reads the whole stream again, and records only what its log lacks.
+    replicas[0].kill();
+    for ending in ["", "-wal", "-shm", "-head", "-checkpoint"] {
+        let _ = fs::remove_file(format!("{}{ending}", replicas[0].journal().display()));
+    }
+    ben.publish("while a has nothing").await;
+    replicas[0].start_again();
     for replica in &mut replicas {
         replica.program.as_ref().unwrap().signal("TERM");
         replica.program.as_mut().unwrap().end().succeeded();
     }
     let told = replicas.each_ref().map(broadcasts);
-    assert_eq!(told[0], told[1], "the log has the missed events, too");
+    assert_eq!(told[0], told[1], "the log has the missed events, too, and none of them twice");
     verify(&replicas.each_ref(), &[]);
 }
 

@@ -17,9 +17,9 @@ use crate::server::record_recovered_broadcast;
 /// How many events are read at a time.
 const PAGE: usize = 1024;
 
-/// The newest event of an epoch in the log at a path.
-pub(super) fn newest_logged(log: &Path, epoch: &Epoch) -> io::Result<Option<Sequence>> {
-    newest_in_segments(log, epoch.as_str())
+/// The newest event of an epoch that this replica, or a service without replicas, has in the log at a path.
+pub(super) fn newest_logged(log: &Path, epoch: &Epoch, replica: Option<&str>) -> io::Result<Option<Sequence>> {
+    newest_in_segments(log, epoch.as_str(), replica)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", log.display())))
 }
 
@@ -91,10 +91,10 @@ async fn begin_epoch(
     Ok(())
 }
 
-/// The event of the last broadcast record of an epoch in the log at a path. Right after a rotation that record is in a
-/// renamed segment.
-fn newest_in_segments(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
-    let newest = newest_broadcast(log, epoch)?;
+/// The event of the last broadcast record of an epoch and a replica in the log at a path. Right after a rotation that
+/// record is in a renamed segment.
+fn newest_in_segments(log: &Path, epoch: &str, replica: Option<&str>) -> io::Result<Option<Sequence>> {
+    let newest = newest_broadcast(log, epoch, replica)?;
     if newest.is_some() {
         return Ok(newest);
     }
@@ -106,7 +106,7 @@ fn newest_in_segments(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
     for segment in fs::read_dir(log.parent().unwrap_or(Path::new(".")))? {
         let segment = segment?.path();
         if is_segment(&segment) {
-            newest = newest.max(newest_broadcast(&segment, epoch)?);
+            newest = newest.max(newest_broadcast(&segment, epoch, replica)?);
         }
     }
     Ok(newest)
@@ -128,12 +128,12 @@ mod tests {
             fs::write(folder.path().join(name), text).unwrap();
         };
         fs::write(&log, "").unwrap();
-        assert_eq!(newest_in_segments(&log, "a").unwrap(), None);
+        assert_eq!(newest_in_segments(&log, "a", None).unwrap(), None);
         write("server.jsonl.2", 3);
         write("server.jsonl.1", 7);
         write("another.jsonl.1", 9);
-        assert_eq!(newest_in_segments(&log, "a").unwrap(), Some(Sequence(7)));
+        assert_eq!(newest_in_segments(&log, "a", None).unwrap(), Some(Sequence(7)));
         write("server.jsonl", 8);
-        assert_eq!(newest_in_segments(&log, "a").unwrap(), Some(Sequence(8)));
+        assert_eq!(newest_in_segments(&log, "a", None).unwrap(), Some(Sequence(8)));
     }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use async_nats::ServerAddr;
 use clap::Args;
 use clap::error::ErrorKind;
+use tokio::task::spawn_blocking;
 
 use super::backfill;
 use super::opening::{open_journal, recover};
-use crate::chat::Sequence;
+use crate::chat::Conversation;
 use crate::journal::{CheckSettings, Committed, Epoch, MemoryJournal, ReplicaJournal, SqliteJournal};
 use crate::replica::{self, CommandLog, ReplicaParts, Settings, SetupFault};
 use crate::server::{Environment, record_recovered_broadcast};
@@ -102,7 +103,7 @@ fn option_at_fault(fault: &SetupFault) -> &'static str {
 }
 
 /// Opens the common log and this replica's copy, brings the copy up to date, and announces the replica. Without a file
-/// the copy is in memory. Events that happened while this replica was away are recorded in its own log.
+/// the copy is in memory. Events that its own log lacks, because they happened while it was away, are recorded there.
 pub(super) async fn start(
     settings: Settings,
     copy: Option<(PathBuf, CheckSettings)>,
@@ -113,23 +114,27 @@ pub(super) async fn start(
     let log = CommandLog::open(&settings, new_epoch.as_str()).await;
     let log = log.map_err(|fault| format!("{}: {fault}", option_at_fault(&fault)))?;
     let epoch = Epoch::new(log.epoch());
-    let mut logged = Sequence(0);
-    let (journal, conversation): (Box<dyn ReplicaJournal>, _) = match copy {
-        None => (Box::new(MemoryJournal::new(epoch.clone())), crate::chat::Conversation::new()),
+    let (own_log_path, name) = (own_log.to_owned(), settings.name.clone());
+    let newest_logged = move |epoch: &Epoch| backfill::newest_logged(&own_log_path, epoch, Some(&*name));
+    let (journal, conversation, logged): (Box<dyn ReplicaJournal>, _, _) = match copy {
+        None => {
+            let (journal, of_epoch) = (MemoryJournal::new(epoch.clone()), epoch.clone());
+            // A search may read the whole log.
+            let logged = spawn_blocking(move || newest_logged(&of_epoch)).await?;
+            let logged = logged.map_err(|error| format!("--log-dir: cannot read the log {error}"))?;
+            (Box::new(journal), Conversation::new(), logged)
+        }
         Some((path, check)) => {
-            let (own_log_path, own_log, epoch) = (own_log, own_log.to_owned(), epoch.clone());
-            let open = move || {
-                let logged = |epoch: &Epoch| backfill::newest_logged(&own_log, epoch);
-                SqliteJournal::open_copy(&path, check, &epoch, logged)
-            };
+            let epoch = epoch.clone();
+            let open = move || SqliteJournal::open_copy(&path, check, &epoch, newest_logged);
             let mut journal = open_journal(open).await?;
             let mut conversation = recover(&mut journal).await?;
-            logged = journal.logged_at_open().unwrap_or_default();
-            backfill::record_missing_events(own_log_path, &mut journal, &mut conversation, (environment.now)())
-                .await?;
-            (Box::new(journal), conversation)
+            let logged = journal.logged_at_open();
+            backfill::record_missing_events(own_log, &mut journal, &mut conversation, (environment.now)()).await?;
+            (Box::new(journal), conversation, logged)
         }
     };
+    let logged = logged.unwrap_or_default();
     let record = |committed: &Committed| {
         let missing = committed.events().iter().filter(|event| event.sequence > logged);
         missing.for_each(|event| record_recovered_broadcast(&epoch, event));

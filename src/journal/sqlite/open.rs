@@ -103,8 +103,10 @@ fn open_or_create(
     let head = head(&connection, epoch)?;
     check_acknowledged(&connection, &head, acknowledged.as_ref())?;
     copy::check_owner(&connection, owner, head.sequence)?;
-    // Searching the log may take long, and it has no events of a new epoch.
-    let logged = if is_new { None } else { logged(&head.epoch).map_err(OpenFault::Log)? };
+    // Searching the log may take long. It has no events of a service's new epoch, but it has events of a replica that
+    // starts without its copy.
+    let is_new_epoch = is_new && owner == Owner::Service;
+    let logged = if is_new_epoch { None } else { logged(&head.epoch).map_err(OpenFault::Log)? };
     if logged.is_none() {
         check_companion_files(&connection, path, &head)?;
     }

@@ -13,12 +13,13 @@ const BLOCK_BYTES: u64 = 64 * 1024;
 /// A longer line is not a record.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
-/// The event of the last broadcast record of an epoch in a server's log; none if it has no such record.
-/// The file is read backwards from its end, only as far as needed.
+/// The event of the last broadcast record of an epoch in a server's log that the replica of this name wrote or, without a
+/// name, a service without replicas; none if there is no such record. Several replicas may share a log, and what one of
+/// them has recorded, another may not have. The file is read backwards from its end, only as far as needed.
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn newest_broadcast(log: &Path, epoch: &str) -> io::Result<Option<Sequence>> {
+pub fn newest_broadcast(log: &Path, epoch: &str, replica: Option<&str>) -> io::Result<Option<Sequence>> {
     let file = File::open(log)?;
     let mut start = file.metadata()?.len();
     // The end of a line that begins before `start`.
@@ -35,7 +36,7 @@ pub fn newest_broadcast(log: &Path, epoch: &str) -> io::Result<Option<Sequence>>
             None => block.len(),
         };
         let mut lines = block[whole..].rsplit(|byte| *byte == b'\n');
-        if let Some(found) = lines.find_map(|line| broadcast_of(line, epoch)) {
+        if let Some(found) = lines.find_map(|line| broadcast_of(line, epoch, replica)) {
             return Ok(Some(found));
         }
         block.truncate(if whole > LINE_BYTES_MAX { 0 } else { whole });
@@ -44,10 +45,10 @@ pub fn newest_broadcast(log: &Path, epoch: &str) -> io::Result<Option<Sequence>>
     Ok(None)
 }
 
-fn broadcast_of(line: &[u8], of_epoch: &str) -> Option<Sequence> {
+fn broadcast_of(line: &[u8], of_epoch: &str, replica: Option<&str>) -> Option<Sequence> {
     let record = LogRecord::parse(std::str::from_utf8(line).ok()?).ok()?;
-    let found = record.epoch.as_deref() == Some(of_epoch) && record.event.ends_with("_broadcast");
-    record.sequence.filter(|_| found).map(Sequence)
+    let is_own = record.epoch.as_deref() == Some(of_epoch) && record.replica.as_deref() == replica;
+    record.sequence.filter(|_| is_own && record.event.ends_with("_broadcast")).map(Sequence)
 }
 
 #[cfg(test)]
@@ -55,10 +56,14 @@ mod tests {
     use super::*;
 
     fn newest(text: &str) -> Option<u64> {
+        newest_of(None, text)
+    }
+
+    fn newest_of(replica: Option<&str>, text: &str) -> Option<u64> {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("server.jsonl");
         std::fs::write(&log, text).unwrap();
-        newest_broadcast(&log, "a").unwrap().map(|sequence| sequence.0)
+        newest_broadcast(&log, "a", replica).unwrap().map(|sequence| sequence.0)
     }
 
     fn line(event: &str, epoch: &str, sequence: u64) -> String {
@@ -87,5 +92,17 @@ mod tests {
         assert_eq!(newest(sought.trim_end()), Some(7), "a last line without its newline");
         assert_eq!(newest(&format!("{sought}{}\n", "x".repeat(3 * LINE_BYTES_MAX))), Some(7));
         assert_eq!(newest(&format!("{sought}{}", &line("join_broadcast", "a", 8)[..30])), Some(7), "a cut line");
+    }
+    /// Replicas that share a log do not take each other's records for their own.
+    #[test]
+    fn records_of_other_replicas() {
+        let of = |name: &str, sequence: u64| {
+            line("join_broadcast", "a", sequence).replace('}', &format!(",\"replica\":\"{name}\"}}"))
+        };
+        let log = [line("join_broadcast", "a", 5), of("x", 6), of("y", 7)].concat();
+        let expected = [(None, Some(5)), (Some("x"), Some(6)), (Some("y"), Some(7)), (Some("z"), None)];
+        for (replica, sequence) in expected {
+            assert_eq!(newest_of(replica, &log), sequence, "{replica:?}");
+        }
     }
 }

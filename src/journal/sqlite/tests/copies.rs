@@ -63,6 +63,19 @@ async fn a_main_file_alone() {
     assert!(matches!(error.fault, OpenFault::Log(_)), "{error}");
 }
 
+/// The log has no events of a service's new epoch. A replica that starts without its copy has recorded events before.
+#[test]
+fn a_new_file_and_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (copy, journal) = (folder.path().join("copy.db"), folder.path().join("j.db"));
+    let (settings, epoch) = (CheckSettings::default(), Epoch::new("e"));
+    let logged = |_: &Epoch| Ok(Some(Sequence(8)));
+    let copy = SqliteJournal::open_copy(&copy, settings, &epoch, logged).unwrap();
+    assert_eq!((copy.head_at_open(), copy.logged_at_open()), (Sequence(0), Some(Sequence(8))));
+    let journal = SqliteJournal::open_with_log(&journal, settings, || epoch, logged).unwrap();
+    assert_eq!((journal.head_at_open(), journal.logged_at_open()), (Sequence(0), None));
+}
+
 /// A backup has all events up to one moment, is a single file from which a service can start, and has the permissions of
 /// the journal.
 #[tokio::test]
