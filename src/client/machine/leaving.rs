@@ -4,8 +4,9 @@
 use super::Machine;
 use super::check::receipts::{check_receipt, receipt};
 use super::refusal::Failure;
-use super::state::Leaving;
+use super::state::{Leaving, Phase};
 use super::step::{DriverCall, Keep, Moment, Output};
+use super::updates::Ending;
 use crate::chat::Receipt;
 use crate::client::{JoinError, LeaveError, Update};
 use crate::log::ClientRecord;
@@ -93,7 +94,7 @@ impl Machine {
         }
     }
 
-    /// Time has passed: gives up when the acknowledgement of a leave takes too long.
+    /// Time has passed: gives up when the acknowledgement of a leave, or then the end of the stream, takes too long.
     pub(super) fn leaving_tick(&mut self, now: Moment) {
         if self.leaving.as_ref().is_some_and(|leaving| now.at >= leaving.deadline) {
             self.over(None);
@@ -105,6 +106,7 @@ impl Machine {
         if self.is_over() {
             return;
         }
+        let is_cut = matches!(self.phase, Phase::Online { complete: false, .. });
         self.close();
         self.end_outbox();
         self.end_history();
@@ -113,6 +115,6 @@ impl Machine {
             self.leaving = None;
         }
         let reason = error.as_ref().map(JoinError::as_record);
-        self.end_updates(error.map(Update::Ended), reason);
+        self.end_updates(error.map(Update::Ended), Ending { is_cut, reason });
     }
 }

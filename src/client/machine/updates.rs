@@ -15,6 +15,8 @@ use crate::log::ClientRecord;
 
 /// How many updates can wait for the program. When the queue is full, the stream is not read.
 const UPDATES_WAITING: usize = 256;
+/// What the log says of a stream that the client dropped.
+const NOT_READ_TO_END: &str = "the stream was not read to its end";
 /// Up to this many missed events are held until all have arrived, to count the messages among them.
 const MISSED_COUNTED: u64 = 200;
 
@@ -33,10 +35,19 @@ pub(super) struct UpdateQueue {
 enum Lifecycle {
     #[default]
     Running,
-    /// The client has stopped, with this reason if it failed; the program has not taken all updates.
-    Stopped(Option<String>),
+    /// The client has stopped; the program has not taken all updates.
+    Stopped(Ending),
     /// The program has taken all updates, and the end is in the log.
     Recorded,
+}
+
+/// How the client stopped.
+#[derive(Debug)]
+pub(super) struct Ending {
+    /// The client dropped a stream that the service had not ended.
+    pub(super) is_cut: bool,
+    /// Why it failed, if it did.
+    pub(super) reason: Option<String>,
 }
 
 /// The missed events, as they arrive. They are counted before the program gets any of them.
@@ -209,19 +220,24 @@ impl Machine {
     }
 
     /// The client has stopped. The program can still take the remaining updates.
-    pub(super) fn end_updates(&mut self, last: Option<Update>, reason: Option<String>) {
+    pub(super) fn end_updates(&mut self, last: Option<Update>, ending: Ending) {
         self.end_replay();
         last.into_iter().for_each(|update| self.put(update));
-        self.updates.lifecycle = Lifecycle::Stopped(reason);
+        self.updates.lifecycle = Lifecycle::Stopped(ending);
         self.record_end();
     }
 
+    /// Records the end after all deliveries. Without the record of a dropped stream, an acknowledged leave would mean
+    /// that the client had received everything up to its Left (V9).
     fn record_end(&mut self) {
         if self.updates.waiting.is_empty()
-            && let Lifecycle::Stopped(reason) = &mut self.updates.lifecycle
+            && let Lifecycle::Stopped(Ending { is_cut, reason }) = &mut self.updates.lifecycle
         {
-            let reason = reason.take().map(Into::into);
+            let (is_cut, reason) = (*is_cut, reason.take().map(Into::into));
             self.updates.lifecycle = Lifecycle::Recorded;
+            if is_cut {
+                self.record(ClientRecord::Disconnected { about: self.about(), reason: NOT_READ_TO_END.into() });
+            }
             self.record(ClientRecord::ClientStopped { about: self.about(), reason });
         }
     }

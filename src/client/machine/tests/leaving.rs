@@ -14,6 +14,7 @@ fn a_leave_is_acknowledged_and_the_stream_is_read_to_its_end() {
     assert_eq!(client.end(), ["close"]);
     assert!(client.machine.is_over());
     assert_eq!(client.records("client_stopped").len(), 1);
+    assert!(client.records("disconnected").is_empty());
     assert!(client.outputs.iter().any(|output| matches!(output, Output::Keep(Keep::Remove))));
 }
 
@@ -99,6 +100,45 @@ fn a_leave_with_an_impossible_answer_is_sent_again() {
     assert!(client.left(Ok((0, 8)))[1].starts_with("offline: the service broke the protocol"));
     client.wait(200);
     assert_eq!(client.welcome(welcome(1, 3, true))[0], "leave at 9");
+}
+
+/// Without that record, an acknowledged leave would mean that the client had received everything up to its Left (V9).
+#[test]
+fn a_stream_that_was_not_read_to_its_end_is_in_the_log() {
+    let mut slow = Client::joined();
+    slow.takes = false;
+    slow.feed(Input::Leave);
+    slow.left(Ok((4, 10)));
+    slow.event(message(2, 8));
+    assert_eq!(slow.wait(10_000), ["close"]);
+    // The program takes what was read before.
+    slow.takes = true;
+    assert_eq!(slow.feed(Input::Tick), ["event 2"]);
+    let records: Vec<_> = slow.outputs.iter().filter_map(record).collect();
+    let names: Vec<_> = records.iter().map(|record| record["event"].as_str().unwrap()).collect();
+    assert!(names.ends_with(&["event_delivered", "disconnected", "client_stopped"]), "{names:?}");
+
+    let mut unanswered = Client::joined();
+    unanswered.feed(Input::Leave);
+    unanswered.wait(10_000);
+    let mut given_up = Client::joined();
+    given_up.feed(Input::GiveUp);
+    let mut offline = Client::joined();
+    offline.ended(lost("reset"));
+    offline.feed(Input::GiveUp);
+    let mut ended = Client::joined();
+    ended.feed(Input::Leave);
+    ended.end();
+    ended.wait(10_000);
+    let cut = Some("the stream was not read to its end");
+    for (client, expected) in
+        [(slow, cut), (unanswered, cut), (given_up, cut), (offline, Some("reset")), (ended, None)]
+    {
+        assert!(client.machine.is_over());
+        let records = client.records("disconnected");
+        let reasons: Vec<_> = records.iter().map(|record| &record["reason"]).collect();
+        assert_eq!(reasons, Vec::from_iter(expected));
+    }
 }
 
 #[test]
