@@ -20,15 +20,12 @@ struct Place {
 
 impl Place {
     fn of(record: &LogRecord<'_>) -> Option<Self> {
-        let of_service = record.component == Component::Server;
-        let is_next = match &*record.event {
-            "server_started" | "epoch_changed" if of_service => false,
-            "connected" if !of_service => false,
-            event if of_service => event.ends_with("_broadcast") && !record.recovered,
-            event => event == "event_delivered",
+        let is_next = match (record.component, &*record.event) {
+            (Component::Server, "server_started" | "epoch_changed") | (_, "connected") => false,
+            (Component::Server, event) if event.ends_with("_broadcast") => true,
+            (Component::Client | Component::Browser, "event_delivered") => true,
+            _ => return None,
         };
-        let begins = matches!(&*record.event, "server_started" | "epoch_changed" | "connected");
-        (is_next || begins).then_some(())?;
         let (epoch, replica) = (LogRecord::text(&record.epoch).into(), LogRecord::text(&record.replica).into());
         Some(Self { epoch, replica, sequence: record.sequence?, is_next })
     }

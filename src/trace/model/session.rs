@@ -96,7 +96,7 @@ pub struct LoggedSession {
     pub unknown: Option<LineRef>,
     /// When its stream closed; `None` while it is open.
     pub offline: Option<i64>,
-    /// Whether its stream broke since the last delivery.
+    /// Whether its stream broke since it last began.
     pub broken: bool,
     /// Its last record in the log.
     pub last: LineRef,
@@ -199,7 +199,7 @@ impl LoggedSession {
             Act::JoinSent { sent, .. } | Act::LeaveSent { sent } => Mark::raise(&mut self.time, sent, line),
             Act::Connected { logical_time, .. } => {
                 Mark::raise(&mut self.time, logical_time, line);
-                (self.offline, self.waiting) = (None, None);
+                (self.offline, self.waiting, self.broken) = (None, None, false);
             }
             Act::PublishSent { message, sent, seen, .. } => {
                 Mark::raise(&mut self.time, sent, line);
@@ -233,7 +233,6 @@ impl LoggedSession {
                 Mark::raise(&mut self.time, logical_time, line);
                 Mark::raise(&mut self.known, sequence, line);
                 self.delivered(Mark { value: sequence, line }, step.at);
-                self.broken = false;
                 let overdue = |waiting: &&mut Waiting| {
                     waiting.late.is_none() && step.at.saturating_sub(waiting.at) > ANSWER_MICROS
                 };
