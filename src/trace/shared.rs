@@ -11,7 +11,7 @@ pub(super) struct SharedFiles {
     of_file: HashMap<u32, SharedFile>,
     numbers: LogNumbers,
     /// The writer of the last record, and its log: usually it wrote the next, too.
-    last: Option<(u32, Writer, u32)>,
+    last: Option<(u32, WrittenBy, u32)>,
 }
 
 /// The files of the logs whose number is not that of their file. They are numbered from the greatest number downwards.
@@ -42,7 +42,7 @@ struct ServiceLog {
 
 /// What a record states of its writer.
 #[derive(Debug, PartialEq, Eq)]
-struct Writer {
+struct WrittenBy {
     run: Box<str>,
     epoch: Box<str>,
 }
@@ -60,7 +60,7 @@ impl SharedFiles {
         let of_file = self.of_file.entry(line.file).or_default();
         let log = of_file.log(&mut self.numbers, line.file, record);
         of_file.last = Some(log);
-        self.last = Some((line.file, Writer { run: run.into(), epoch: epoch.into() }, log));
+        self.last = Some((line.file, WrittenBy { run: run.into(), epoch: epoch.into() }, log));
         LineRef { file: log, ..line }
     }
 

@@ -10,7 +10,7 @@ const BLOCKS_SEARCHED: usize = 2;
 
 /// What a record shows of the place in the order: up to which event its log is whole after it.
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
+struct LoggedPlace {
     epoch: String,
     replica: String,
     sequence: u64,
@@ -18,7 +18,7 @@ struct Place {
     is_next: bool,
 }
 
-impl Place {
+impl LoggedPlace {
     fn of(record: &LogRecord<'_>) -> Option<Self> {
         let is_next = match (record.component, &*record.event) {
             (Component::Server, "server_started" | "epoch_changed") | (_, "connected") => false,
@@ -38,7 +38,7 @@ pub(super) fn continues(older: &Input, newer: &Input) -> bool {
     last.is_none_or(|last| first.sequence <= last.sequence.saturating_add(1))
 }
 
-fn first_place(input: &Input) -> Option<Place> {
+fn first_place(input: &Input) -> Option<LoggedPlace> {
     let files = [(input, u64::MAX)];
     let mut source = Source::new(&files);
     while let Some(block) = source.next() {
@@ -49,7 +49,7 @@ fn first_place(input: &Input) -> Option<Place> {
     None
 }
 
-fn last_place(input: &Input, is_sought: impl Fn(&Place) -> bool) -> Option<Place> {
+fn last_place(input: &Input, is_sought: impl Fn(&LoggedPlace) -> bool) -> Option<LoggedPlace> {
     let files = [(input, u64::MAX)];
     let (mut source, mut blocks) = (Source::new(&files), Vec::new());
     while let Some(block) = source.next() {
@@ -61,10 +61,10 @@ fn last_place(input: &Input, is_sought: impl Fn(&Place) -> bool) -> Option<Place
     blocks.iter().rev().find_map(|bytes| places(bytes).into_iter().rev().find(&is_sought))
 }
 
-fn places(bytes: &[u8]) -> Vec<Place> {
+fn places(bytes: &[u8]) -> Vec<LoggedPlace> {
     let text = text(bytes);
     let place = |line| match line {
-        LogLine::Record(record) | LogLine::Torn(Some(record)) => Place::of(&record),
+        LogLine::Record(record) | LogLine::Torn(Some(record)) => LoggedPlace::of(&record),
         LogLine::Torn(None) | LogLine::Blank | LogLine::Fault(_) => None,
     };
     lines(&text).filter_map(place).collect()
