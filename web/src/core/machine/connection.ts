@@ -246,8 +246,9 @@ function refused(state: State, failure: Failure, now: Moment): Step {
 export function out(state: State, farewell: Farewell): Step {
   const outputs: Output[] = [{ do: "close" }, { do: "release" }];
   const { phase } = state;
-  const connected = phase.at === "online" || (phase.at === "leaving" && phase.stream !== "broken");
-  if (connected && state.session !== null) outputs.unshift(record("disconnected", { ...whose(state.session), reason: "LEFT" }));
+  // LEFT means that everything up to the end was received (V9). Any other end of the stream is in the log already.
+  const readToEnd = phase.at === "leaving" ? phase.stream === "ended" : phase.at === "online" && farewell.type === "ended";
+  if (readToEnd && state.session !== null) outputs.unshift(record("disconnected", { ...whose(state.session), reason: "LEFT" }));
   return step(
     {
       ...state,

@@ -6,7 +6,7 @@
 import { receive, tick } from "../clock.js";
 import { out } from "./connection.js";
 import { type Failure, logReason } from "./refusal.js";
-import { type Session, type State, withClock } from "./state.js";
+import { type Farewell, type Session, type State, withClock } from "./state.js";
 import { type Moment, type Step, record, step, then, whose } from "./step.js";
 
 /** How long a leave waits for a publish that is on its way, in milliseconds. */
@@ -36,10 +36,10 @@ export function leavingTick(state: State, now: Moment): Step {
   if (phase.left !== null) {
     const { left: logicalTime } = phase;
     if (phase.stream === "open" && now.at < phase.since + READ_ON_MS) return step(state);
-    return then(leavingStreamEnded(state, NO_END), (s) => out(s, { type: "left", logicalTime }));
+    return done(state, { type: "left", logicalTime });
   }
   if (phase.sent) {
-    return now.at >= phase.since + LEAVE_WAIT_MS ? out(state, { type: "left", logicalTime: null }) : step(state);
+    return now.at >= phase.since + LEAVE_WAIT_MS ? done(state, { type: "left", logicalTime: null }) : step(state);
   }
   const busy = state.outbox.some((message) => message.progress.at === "sending");
   return busy && now.at < phase.since + LEAVE_PATIENCE_MS ? step(state) : sendLeave(state, now);
@@ -82,5 +82,10 @@ export function left(state: State, sequence: bigint, logicalTime: bigint, sessio
 export function leaveFailed(state: State, failure: Failure): Step {
   if (state.phase.at !== "leaving") return step(state);
   // An unknown participant has already left.
-  return out(state, failure.reason === "SESSION_UNKNOWN" ? { type: "ended" } : { type: "left", logicalTime: null });
+  return done(state, failure.reason === "SESSION_UNKNOWN" ? { type: "ended" } : { type: "left", logicalTime: null });
+}
+
+/** Waits for nothing more. If the stream is still open, the log says that it was not read to its end. */
+function done(state: State, farewell: Farewell): Step {
+  return then(leavingStreamEnded(state, NO_END), (s) => out(s, farewell));
 }

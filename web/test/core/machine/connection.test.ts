@@ -211,6 +211,10 @@ test("a takeover ends the session here", () => {
   assert.equal(page.state.phase.at, "out");
   assert.equal(page.state.session, null);
   assert.equal(page.state.farewell?.type, "replaced");
+  assert.deepEqual(
+    page.records("disconnected").map((record) => record.reason),
+    ["REPLACED"],
+  );
 });
 
 test("a slow consumer and a shutdown resume", () => {

@@ -25,6 +25,11 @@ test("an unanswered leave does not hold the user back", () => {
   page.feed({ type: "leave" });
   page.wait(6_000);
   assert.equal(page.state.phase.at, "out");
+  assert.deepEqual(
+    page.records("disconnected").map((record) => record.reason),
+    ["CONNECTION_LOST"],
+    "the stream was not read to its end",
+  );
 });
 
 test("a participant that is leaving does not come back by reloading", () => {
