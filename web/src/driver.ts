@@ -41,8 +41,11 @@ export class Driver {
   #remembers = true;
   #stopped = false;
 
-  /** Starts from a remembered state or a new one. */
-  constructor(parts: { client: ChatClient; slots: Slots; lock: SessionLock; log: Log; onChange: () => void }, state: State) {
+  /** Starts from a remembered state or a new one. `records` is how many records the log should have by now. */
+  constructor(
+    parts: { client: ChatClient; slots: Slots; lock: SessionLock; log: Log; records: number; onChange: () => void },
+    state: State,
+  ) {
     this.#client = parts.client;
     this.#slots = parts.slots;
     this.#lock = parts.lock;
@@ -50,6 +53,8 @@ export class Driver {
     this.#onChange = parts.onChange;
     this.#state = state;
     this.#secret = state.secret;
+    const missing = this.log.missing(parts.records);
+    if (missing !== null) this.record(missing);
     this.record({ event: "client_started", fields: state.name === "" ? {} : { display_name: state.name } });
   }
 
@@ -64,7 +69,7 @@ export class Driver {
     const { state, outputs } = advance(this.#state, input, now());
     this.#state = state;
     // Remembered before anything is sent: no clock reading and no message id is ever used twice.
-    this.#rememberState();
+    this.#rememberState(outputs.filter((output) => output.do === "record").length);
     this.#lock.follow(state.session);
     for (const output of outputs) this.#perform(output);
     this.#setTimer();
@@ -154,8 +159,9 @@ export class Driver {
     if (!stream.signal.aborted) this.dispatch({ type: "ended", attempt, failure });
   }
 
-  #rememberState(): void {
-    const snapshot = toSnapshot(this.#state);
+  /** Stores the state, with the number of records once this many more are made. */
+  #rememberState(records: number): void {
+    const snapshot = toSnapshot(this.#state, this.log.count + records);
     if (snapshot !== this.#snapshot) this.#remembers = remember("snapshot", snapshot);
     this.#snapshot = snapshot;
     if (this.#state.secret !== this.#secret) remember("secret", this.#state.secret);

@@ -6,7 +6,7 @@
 import { doubt } from "./core/doubt.js";
 import { Log, fileName } from "./core/log.js";
 import { toPlace } from "./core/replay/place.js";
-import { fromSnapshot } from "./core/snapshot.js";
+import { fromSnapshot, recordsBefore } from "./core/snapshot.js";
 import { INITIAL, type State } from "./core/machine/state.js";
 import type { Input } from "./core/machine/step.js";
 import { Driver } from "./driver.js";
@@ -49,6 +49,7 @@ async function start(): Promise<void> {
     state = { ...INITIAL, secret, secretWanted: secret !== "" };
   }
   const log = Log.fromStored(recall("log"));
+  const records = recordsBefore(recall("snapshot"));
   remember("log", "");
 
   const driver = new Driver(
@@ -57,6 +58,7 @@ async function start(): Promise<void> {
       slots: new Slots(locks, sharesConnection()),
       lock,
       log,
+      records,
       onChange: () => schedule(),
     },
     state,

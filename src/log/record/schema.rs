@@ -61,7 +61,7 @@ fn typescript() -> String {
     for record in records.as_array().into_iter().flatten() {
         let (fields, required) = properties(record, &definitions);
         let event = fields["event"]["const"].as_str().unwrap_or_default();
-        if ["records_lost", "event_listed"].contains(&event) {
+        if event == "event_listed" {
             continue;
         }
         let _ = writeln!(text, "  readonly {event}: {{");

@@ -48,6 +48,39 @@ export default {
     assert.deepEqual(await alice.people(), ["alice", "bob"]);
   },
 
+  // It stores its log when it is hidden, and its state with each delivery. Nothing is stored when it is killed.
+  "a tab that the browser killed says what its log lacks": async (world) => {
+    const server = await world.server();
+    const bob = await world.visitor(server.url);
+    await bob.join("bob");
+    for (const [name, hidden, first] of [
+      ["alice", false, "records_lost"],
+      ["anna", true, "client_started"],
+    ]) {
+      const context = await world.profile();
+      const tab = await world.visitor(server.url, context);
+      await tab.join(name);
+      if (hidden) {
+        await tab.page.evaluate(() => {
+          Object.defineProperty(document, "hidden", { value: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        });
+      }
+      await bob.say(`is ${name} still here?`);
+      await tab.shows(new RegExp(`is ${name} still here`));
+      const stored = await tab.page.evaluate(() => ({ ...sessionStorage }));
+      await tab.page.close();
+      await context.addInitScript((texts) => Object.assign(sessionStorage, texts), stored);
+      const again = await world.visitor(server.url, context);
+      await again.online();
+      await again.say(`${name} is back`);
+      await bob.shows(new RegExp(`${name} is back`));
+      const events = (await again.logAnyhow()).records.map(({ event }) => event);
+      assert.equal(events[0], first);
+      assert.equal(events.filter((event) => event === "records_lost").length, 1, `${events}`);
+    }
+  },
+
   "tabs share connections even if the browser offers them no locks": async (world) => {
     const server = await world.server({ args: ["--allow-host", PLAIN_HOST] });
     const url = `http://${PLAIN_HOST}:${server.port}`;

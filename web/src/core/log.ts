@@ -10,7 +10,8 @@ export const RECORDS_MAX = 20_000;
  * Formats one record. `micros` is the wall clock in microseconds since 1970; `run` identifies this load of the page.
  */
 export function toLine(micros: number, run: string, { event, fields }: LogRecord): string {
-  const parts = [`"timestamp":"${toTimestamp(micros)}"`, `"level":"INFO"`, `"component":"browser"`, `"event":${JSON.stringify(event)}`];
+  const level = event === "records_lost" ? "WARN" : "INFO";
+  const parts = [`"timestamp":"${toTimestamp(micros)}"`, `"level":"${level}"`, `"component":"browser"`, `"event":${JSON.stringify(event)}`];
   for (const [name, value] of Object.entries<string | bigint | boolean | undefined>({ ...fields, run })) {
     if (value === undefined) continue;
     // A uint64 as a JSON number with all its digits.
@@ -53,6 +54,11 @@ export class Log {
     return this.#dropped;
   }
 
+  /** How many records there were, with those that were dropped. */
+  get count(): number {
+    return this.#dropped + this.#lines.length;
+  }
+
   /** Adds a line. Drops a tenth at a time, so that a full log is not moved for every line. */
   push(line: string): void {
     this.#lines.push(line);
@@ -82,6 +88,17 @@ export class Log {
     log.#dropped = Number(dropped);
     log.#lines = lines;
     return log;
+  }
+
+  /**
+   * The record that the log lacks records, if it should have this many: a browser that kills a tab stores none of the
+   * last ones.
+   */
+  missing(records: number): LogRecord | null {
+    const lost = records - this.count;
+    if (lost <= 0) return null;
+    const count = BigInt(lost);
+    return { event: "records_lost", fields: this.count === 0 ? { count, from_start: true } : { count } };
   }
 
   /** The log as a file. */

@@ -13,6 +13,8 @@ interface Stored {
   readonly chainHash?: string;
   readonly session: { readonly token: string; readonly participantId: string; readonly name: string; readonly epoch: string } | null;
   readonly outbox: readonly StoredMessage[];
+  /** Absent if an earlier version of the page stored the snapshot. */
+  readonly records?: number;
 }
 
 interface StoredMessage {
@@ -24,8 +26,11 @@ interface StoredMessage {
   readonly rest: "queued" | "held" | "unconfirmed";
 }
 
-/** The part of the state to keep. The access secret is stored separately. */
-export function toSnapshot(state: State): string {
+/**
+ * The part of the state to keep, and how many records there are by then. The access secret and the log are stored
+ * separately.
+ */
+export function toSnapshot(state: State, records = 0): string {
   const stored: Stored = {
     version: 1,
     name: state.name,
@@ -39,6 +44,7 @@ export function toSnapshot(state: State): string {
       const { id, text, seen, doubt } = message;
       return kept === null ? [] : [{ id, text, seen: seen.toString(), doubt: doubt || kept.doubt, rest: kept.rest }];
     }),
+    records,
   };
   return JSON.stringify(stored);
 }
@@ -87,6 +93,16 @@ export function fromSnapshot(text: string | null, secret: string): State | null 
     };
   } catch {
     return null;
+  }
+}
+
+/** How many records there were by the time of a snapshot, as far as that is known. */
+export function recordsBefore(text: string | null): number {
+  try {
+    const { records } = JSON.parse(text ?? "{}") as Partial<Stored>;
+    return typeof records === "number" ? records : 0;
+  } catch {
+    return 0;
   }
 }
 

@@ -60,6 +60,18 @@ test("the log is bounded, says how much it dropped, and survives being stored", 
   assert.equal(Log.fromStored(new Log().toStored(10)).lines.length, 0);
 });
 
+test("a log that was stored before its last records says how many it lacks", () => {
+  const log = new Log();
+  for (let n = 0; n < 5; n += 1) log.push(`{"n":${n}}`);
+  const stored = log.toStored(1_000);
+  log.push(`{"n":5}`);
+  const again = Log.fromStored(stored);
+  assert.equal(again.missing(again.count), null);
+  assert.deepEqual(again.missing(log.count), { event: "records_lost", fields: { count: 1n } });
+  assert.deepEqual(Log.fromStored(null).missing(log.count), { event: "records_lost", fields: { count: 6n, from_start: true } });
+  assert.match(toLine(0, "r", again.missing(log.count)!), /"level":"WARN".*"count":1,/);
+});
+
 test("a file name is made of the display name and of nothing dangerous", () => {
   assert.equal(fileName("alice"), "browser-alice.jsonl");
   assert.equal(fileName("../../etc/passwd"), "browser-%2E.%2F..%2Fetc%2Fpasswd.jsonl");

@@ -4,7 +4,7 @@ import { ANSWER_WAIT_MS, HEARTBEAT_LATE_MS, doubt } from "../../../src/core/doub
 import { nextTick } from "../../../src/core/machine/machine.js";
 import { REASONS, inWords } from "../../../src/core/machine/refusal.js";
 import { SLEEP_MIN_MS, SleepWatch } from "../../../src/core/sleep.js";
-import { fromSnapshot, toSnapshot } from "../../../src/core/snapshot.js";
+import { fromSnapshot, recordsBefore, toSnapshot } from "../../../src/core/snapshot.js";
 import { presentSegment } from "../../../src/core/machine/state.js";
 import { folderOf } from "../../../src/platform/place.js";
 import { progress, status } from "../../../src/view/words.js";
@@ -266,6 +266,8 @@ test("a snapshot that cannot be read is ignored", () => {
   assert.equal(fromSnapshot('{"version":2}', ""), null);
   const page = new Page();
   page.join();
+  assert.equal(recordsBefore(toSnapshot(page.state, 7)), 7);
+  for (const older of [null, "{", toSnapshot(page.state).replace(/,"records":0/, "")]) assert.equal(recordsBefore(older), 0);
   const stored = JSON.parse(toSnapshot(page.state)) as Record<string, unknown>;
   assert.ok(fromSnapshot(JSON.stringify(stored), "") !== null);
   const damages = [
