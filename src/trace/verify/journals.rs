@@ -75,10 +75,8 @@ fn v2_clock(journal: &LoggedJournal, rule: &mut RuleReport) {
             None => recovered.get(&(sequence - 1)).map(|(time, line)| (*time, Some(*line))),
         };
         before = Some((sequence, event.logical_time, event.line));
-        // A delivery states the time in the request only for messages.
-        let Some((time, line)) = previous.filter(|_| !event.filled_in || event.kind == LoggedKind::Message) else {
-            continue;
-        };
+        // A delivery states the time in the request only for messages, and the record of another program need not.
+        let Some((time, line)) = previous.filter(|_| !event.filled_in || event.sent > 0) else { continue };
         rule.checked += 1;
         if event.sent > time.saturating_add(CLOCK_LEAP_MAX) {
             let (sent, i) = (event.sent, sequence);
