@@ -18,13 +18,13 @@ pub struct Builder {
     pub(super) chart: Chart,
     /// One for each lifeline, in the order in which they appeared.
     processes: Vec<Process>,
-    /// The newest process of each file and run; for the service, there is one per file.
+    /// The newest process of each file and run; for the service, there is one per log.
     running: HashMap<(u32, Option<u64>), usize>,
     /// The run of the current record, as a digest of its id; 0 if it has none.
     run: u64,
     /// When the current record was made.
     pub(super) now: i64,
-    /// The file whose lifeline shows the service's side of each epoch. Other files may continue it or be copies; only
+    /// The log whose lifeline shows the service's side of each epoch. Other logs may continue it or be copies; only
     /// their new parts are drawn.
     file_of_epoch: HashMap<usize, u32>,
     /// Each start and stop of the service: its epoch, its time by the machine's clock, whether it is a start.
@@ -104,11 +104,12 @@ impl Builder {
     /// The process that wrote the current run's records in a file.
     pub(super) fn process(&mut self, file: u32, service: bool) -> &mut Process {
         let key = self.key(file, service);
+        let in_file = if service { self.shared.in_file(LineRef { file, line: 0 }).file } else { file };
         let (chart, processes) = (&mut self.chart, &mut self.processes);
         let place = *self.running.entry(key).or_insert_with(|| {
             let name = if service { "service".into() } else { String::new() };
             chart.lanes.push(Lane { name, service, has_log: true });
-            processes.push(Process::new(chart.lanes.len() - 1, file));
+            processes.push(Process::new(chart.lanes.len() - 1, in_file));
             processes.len() - 1
         });
         &mut processes[place]

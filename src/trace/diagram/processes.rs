@@ -58,17 +58,17 @@ pub(super) fn join_processes(chart: &mut Chart, processes: &[Process], expired: 
 }
 
 /// For each lifeline, its predecessor: that of the process whose session it continues, or of the last process of the
-/// same name in its file.
+/// same name in its file. A service that has begun another conversation is its own successor, unless both ran at once.
 fn predecessors(chart: &Chart, processes: &[Process]) -> Vec<Option<usize>> {
     let mut before = vec![None; chart.lanes.len()];
-    let mut newest: HashMap<(u32, &str), usize> = HashMap::new();
+    let mut newest: HashMap<(u32, &str), &Process> = HashMap::new();
+    let at = |point: Option<usize>| point.map(|point| chart.points[point].at);
     for process in processes {
         let lane = &chart.lanes[process.lane];
-        if lane.service {
-            continue;
-        }
-        let in_file = (!lane.name.is_empty()).then(|| newest.insert((process.file, &lane.name), process.lane));
-        before[process.lane] = process.continues.or(in_file.flatten());
+        let in_file =
+            (!lane.name.is_empty()).then(|| newest.insert((process.file, &lane.name), process)).flatten();
+        let in_file = in_file.filter(|before| !lane.service || at(before.last) <= at(process.first));
+        before[process.lane] = process.continues.or(in_file.map(|before| before.lane));
     }
     before
 }
@@ -161,4 +161,36 @@ fn move_to(chart: &mut Chart, root: &[usize]) {
     let moved = |lane: usize| root.get(lane).map_or(lane, |root| number[*root]);
     chart.points.iter_mut().for_each(|point| point.lane = moved(point.lane));
     chart.events.iter_mut().for_each(|event| event.author = moved(event.author));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::trace::diagram::{Builder, Role};
+    use crate::trace::record::{LineRef, LogRecord};
+
+    /// How many lifelines are drawn for what services record in one file: which conversation starts or continues. With
+    /// how many of their processes were killed.
+    fn lifelines(records: &[(&str, &str)]) -> (usize, usize) {
+        let mut builder = Builder::new();
+        for ((epoch, event), line) in records.iter().zip(1..) {
+            let text = json!({"timestamp": format!("2026-01-01T00:00:{line:02}Z"), "level": "INFO", "component": "server",
+                "event": event, "epoch": epoch, "sequence": 1, "logical_time": 3, "sent_logical_time": 1, "kind": "joined",
+                "participant_id": "p1", "display_name": "anna", "content": "…"})
+            .to_string();
+            builder.take(LineRef { file: 0, line }, &LogRecord::parse(&text).unwrap()).unwrap();
+        }
+        let chart = builder.finish();
+        let killed = chart.points.iter().filter(|point| point.role == Role::Crash && point.words.contains("killed"));
+        (chart.lanes.iter().filter(|lane| lane.service).count(), killed.count())
+    }
+
+    #[test]
+    fn a_service_that_keeps_no_journal_has_one_lifeline_and_two_services_have_two() {
+        let (start, stop, join) = ("server_started", "server_stopped", "join_broadcast");
+        let restarted = [("a", start), ("a", join), ("a", stop), ("b", start), ("b", join), ("c", start)];
+        assert_eq!(lifelines(&restarted), (1, 1));
+        assert_eq!(lifelines(&[("a", start), ("b", start), ("a", join), ("b", join)]), (2, 0));
+    }
 }
