@@ -182,7 +182,8 @@ mod tests {
             builder.take(LineRef { file: 0, line }, &LogRecord::parse(&text).unwrap()).unwrap();
         }
         let chart = builder.finish();
-        let killed = chart.points.iter().filter(|point| point.role == Role::Crash && point.words.contains("killed"));
+        let killed =
+            chart.points.iter().filter(|point| point.role == Role::Crash && point.words.contains("killed"));
         (chart.lanes.iter().filter(|lane| lane.service).count(), killed.count())
     }
 
