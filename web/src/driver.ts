@@ -53,9 +53,11 @@ export class Driver {
     this.#onChange = parts.onChange;
     this.#state = state;
     this.#secret = state.secret;
-    const missing = this.log.missing(parts.records);
+    const missing = this.log.missing(parts.records, state.session !== null);
     if (missing !== null) this.record(missing);
     this.record({ event: "client_started", fields: state.name === "" ? {} : { display_name: state.name } });
+    // The log counts from here: the same records are not missing again after the next reload.
+    this.#rememberState(0);
   }
 
   /** The present state. */
