@@ -4,6 +4,7 @@
  */
 
 import { type Log, toLine } from "./core/log.js";
+import { giveUpStream } from "./core/machine/leaving.js";
 import { advance, nextTick } from "./core/machine/machine.js";
 import { toSnapshot } from "./core/snapshot.js";
 import type { State } from "./core/machine/state.js";
@@ -90,6 +91,8 @@ export class Driver {
    * pressed Leave, or the browser stores nothing for this page, so that it cannot resume.
    */
   stop(): void {
+    // A page that comes back from the browser's cache reloads, and is torn down a second time.
+    if (this.#stopped) return;
     const { session, phase, clock, secret } = this.#state;
     const leaving = phase.at === "leaving" && !phase.sent;
     if (session !== null && (leaving || !this.#remembers)) {
@@ -97,6 +100,7 @@ export class Driver {
       this.record({ event: "leave_sent", fields: { ...whose(session), sent_logical_time: time, local_time: time } });
       this.#client.leaveInPassing(session, time, secret);
     }
+    for (const output of giveUpStream(this.#state).outputs) this.#perform(output);
     this.record({ event: "client_stopped", fields: session === null ? {} : whose(session) });
     this.#stopped = true;
     clearTimeout(this.#timer);
