@@ -4,6 +4,7 @@
  */
 
 import { type Log, toLine } from "./core/log.js";
+import { giveUpStream } from "./core/machine/leaving.js";
 import { advance, nextTick } from "./core/machine/machine.js";
 import { toSnapshot } from "./core/snapshot.js";
 import type { State } from "./core/machine/state.js";
@@ -53,9 +54,11 @@ export class Driver {
     this.#onChange = parts.onChange;
     this.#state = state;
     this.#secret = state.secret;
-    const missing = this.log.missing(parts.records);
+    const missing = this.log.missing(parts.records, state.session !== null);
     if (missing !== null) this.record(missing);
     this.record({ event: "client_started", fields: state.name === "" ? {} : { display_name: state.name } });
+    // The log counts from here: the same records are not missing again after the next reload.
+    this.#rememberState(0);
   }
 
   /** The present state. */
@@ -88,6 +91,8 @@ export class Driver {
    * pressed Leave, or the browser stores nothing for this page, so that it cannot resume.
    */
   stop(): void {
+    // A page that comes back from the browser's cache reloads, and is torn down a second time.
+    if (this.#stopped) return;
     const { session, phase, clock, secret } = this.#state;
     const leaving = phase.at === "leaving" && !phase.sent;
     if (session !== null && (leaving || !this.#remembers)) {
@@ -95,6 +100,7 @@ export class Driver {
       this.record({ event: "leave_sent", fields: { ...whose(session), sent_logical_time: time, local_time: time } });
       this.#client.leaveInPassing(session, time, secret);
     }
+    for (const output of giveUpStream(this.#state).outputs) this.#perform(output);
     this.record({ event: "client_stopped", fields: session === null ? {} : whose(session) });
     this.#stopped = true;
     clearTimeout(this.#timer);

@@ -21,6 +21,8 @@ pub struct ClientLog {
     clock_before: Option<Mark>,
     /// How many records were lost before those of the session that comes next.
     lost: u64,
+    /// How many were lost before the current process started: a session that it resumes may have begun among them.
+    lost_earlier: u64,
     /// The sessions that a process may continue.
     open: Vec<usize>,
     /// A request to join that has not been answered.
@@ -82,7 +84,10 @@ impl ClientLog {
         }
         let is_mixed = self.run == 0 && self.is_new && matches!(act, Act::Delivered { .. });
         match act {
-            Act::Started => (self.current, self.lost, self.is_new) = (None, 0, true),
+            Act::Started => {
+                (self.current, self.is_new) = (None, true);
+                self.lost_earlier = self.lost_earlier.saturating_add(std::mem::take(&mut self.lost));
+            }
             Act::Connected { .. } | Act::Lost { .. } => self.is_new = false,
             _ => {}
         }
@@ -157,6 +162,10 @@ impl ClientLog {
             sessions.push(LoggedSession::new(journal, line, None, whole));
             let index = sessions.len() - 1;
             sessions[index].lost_before = std::mem::take(&mut self.lost);
+            if matches!(act, Act::JoinSent { resume: Some(_), .. }) {
+                let earlier = std::mem::take(&mut self.lost_earlier);
+                sessions[index].lost_before = sessions[index].lost_before.saturating_add(earlier);
+            }
             self.open.push(index);
             index
         });

@@ -226,6 +226,27 @@ mod tests {
         assert_eq!(report.sessions, 3);
     }
 
+    /// A page whose tab was killed resumes. Its log begins with the loss of what it had recorded before.
+    #[test]
+    fn a_resumed_session_whose_beginning_is_lost_is_mentioned_v4() {
+        let mut logs = truthful();
+        let at = logs.0[1].deliveries()[2];
+        let last = logs.0[1].records[at].clone();
+        let started = json!({"timestamp": last["timestamp"], "component": last["component"],
+            "event": "client_started", "display_name": "alice"});
+        let resume = |event: &str| {
+            json!({"timestamp": last["timestamp"], "component": last["component"], "event": event,
+                "epoch": last["epoch"], "participant_id": "p1", "display_name": "alice",
+                "sequence": last["sequence"], "logical_time": last["logical_time"],
+                "sent_logical_time": last["local_time"]})
+        };
+        let records = [loss(&last, at + 1), started, resume("join_sent"), resume("resumed")];
+        logs.0[1].records.splice(..=at, records);
+        let report = logs.verify().unwrap();
+        assert_eq!(report.violated(), [], "{report:#?}");
+        assert!(caveats(&report, Rule::V4).contains("of the log of alice (p1) were lost"), "{report:#?}");
+    }
+
     #[test]
     fn a_log_with_a_hole_is_drawn() {
         for file in 0..truthful().0.len() {

@@ -84,19 +84,21 @@ export class Log {
   static fromStored(text: string | null): Log {
     const log = new Log();
     if (text === null) return log;
-    const [dropped, ...lines] = text.split("\n");
-    log.#dropped = Number(dropped);
+    const [first, ...lines] = text.split("\n");
+    const dropped = Number(first);
+    // The text may be damaged, or be that of another version of the page.
+    log.#dropped = Number.isSafeInteger(dropped) ? dropped : 0;
     log.#lines = lines;
     return log;
   }
 
   /**
    * The record that the log lacks records, if it should have this many: a browser that kills a tab stores none of the
-   * last ones.
+   * last ones. Without a session an empty log may be that of a tab that was copied: its records are in the other tab.
    */
-  missing(records: number): LogRecord | null {
+  missing(records: number, hasSession: boolean): LogRecord | null {
     const lost = records - this.count;
-    if (lost <= 0) return null;
+    if (lost <= 0 || (this.count === 0 && !hasSession)) return null;
     const count = BigInt(lost);
     return { event: "records_lost", fields: this.count === 0 ? { count, from_start: true } : { count } };
   }

@@ -119,6 +119,10 @@ export interface RecordFields {
     readonly participant_id?: string;
     readonly reason?: string;
   };
+  readonly records_lost: {
+    readonly count: bigint;
+    readonly from_start?: boolean;
+  };
 }
 
 /** The kinds of record. */

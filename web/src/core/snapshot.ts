@@ -100,7 +100,7 @@ export function fromSnapshot(text: string | null, secret: string): State | null 
 export function recordsBefore(text: string | null): number {
   try {
     const { records } = JSON.parse(text ?? "{}") as Partial<Stored>;
-    return typeof records === "number" ? records : 0;
+    return records !== undefined && Number.isSafeInteger(records) ? records : 0;
   } catch {
     return 0;
   }

@@ -66,10 +66,14 @@ test("a log that was stored before its last records says how many it lacks", () 
   const stored = log.toStored(1_000);
   log.push(`{"n":5}`);
   const again = Log.fromStored(stored);
-  assert.equal(again.missing(again.count), null);
-  assert.deepEqual(again.missing(log.count), { event: "records_lost", fields: { count: 1n } });
-  assert.deepEqual(Log.fromStored(null).missing(log.count), { event: "records_lost", fields: { count: 6n, from_start: true } });
-  assert.match(toLine(0, "r", again.missing(log.count)!), /"level":"WARN".*"count":1,/);
+  const one = { event: "records_lost", fields: { count: 1n } };
+  assert.equal(again.missing(again.count, true), null);
+  assert.deepEqual(again.missing(log.count, true), one);
+  assert.deepEqual(again.missing(log.count, false), one, "the page had left when its tab was killed");
+  assert.deepEqual(Log.fromStored(null).missing(log.count, true), { event: "records_lost", fields: { count: 6n, from_start: true } });
+  assert.equal(Log.fromStored(null).missing(log.count, false), null, "the tab may be a copy");
+  assert.equal(Log.fromStored(stored.replace(/^0/, "x")).missing(log.count, true)?.event, "records_lost", "a damaged text");
+  assert.match(toLine(0, "r", again.missing(log.count, true)!), /"level":"WARN".*"count":1,/);
 });
 
 test("a file name is made of the display name and of nothing dangerous", () => {

@@ -85,7 +85,12 @@ export function leaveFailed(state: State, failure: Failure): Step {
   return done(state, failure.reason === "SESSION_UNKNOWN" ? { type: "ended" } : { type: "left", logicalTime: null });
 }
 
-/** Waits for nothing more. If the stream is still open, the log says that it was not read to its end. */
+/** Waits for nothing more. */
 function done(state: State, farewell: Farewell): Step {
-  return then(leavingStreamEnded(state, NO_END), (s) => out(s, farewell));
+  return then(giveUpStream(state), (s) => out(s, farewell));
+}
+
+/** Stops reading while the page is leaving. If the stream is still open, the log says that it was not read to its end. */
+export function giveUpStream(state: State): Step {
+  return leavingStreamEnded(state, NO_END);
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { READ_ON_MS } from "../../../src/core/machine/leaving.js";
+import { LEAVE_WAIT_MS, READ_ON_MS, giveUpStream } from "../../../src/core/machine/leaving.js";
 import { nextTick } from "../../../src/core/machine/machine.js";
+import type { Session } from "../../../src/core/machine/state.js";
 import { fromSnapshot, toSnapshot } from "../../../src/core/snapshot.js";
-import { LOST, Page, message } from "../../support.js";
+import { LOST, Page, message, refusal } from "../../support.js";
 
 test("a leave waits for the message before it, and says when it happened", () => {
   const page = new Page();
@@ -95,4 +96,52 @@ test("a stream that does not end, or breaks, does not hold the user back, and th
       [reason],
     );
   }
+});
+
+test("a leave that is not acknowledged is recorded as LEFT only if the stream has ended", () => {
+  const ways: readonly ((page: Page, session: Session) => unknown)[] = [
+    (page) => page.wait(LEAVE_WAIT_MS),
+    (page, session) => page.feed({ type: "leave-failed", failure: LOST, session }),
+    (page, session) => page.feed({ type: "leave-failed", failure: refusal("SESSION_UNKNOWN"), session }),
+  ];
+  for (const fail of ways) {
+    for (const reason of ["LEFT", "CONNECTION_LOST"]) {
+      const page = new Page();
+      const session = page.join();
+      page.feed({ type: "leave" });
+      if (reason === "LEFT") page.ended(null);
+      fail(page, session);
+      assert.equal(page.state.phase.at, "out");
+      assert.deepEqual(
+        page.records("disconnected").map((record) => record.reason),
+        [reason],
+      );
+    }
+  }
+});
+
+test("a takeover while the page is leaving is recorded once", () => {
+  const page = new Page();
+  page.join();
+  page.feed({ type: "leave" });
+  page.ended(refusal("REPLACED"));
+  assert.equal(page.state.farewell?.type, "replaced");
+  assert.deepEqual(
+    page.records("disconnected").map((record) => record.reason),
+    ["REPLACED"],
+  );
+});
+
+test("a page that is closed while it reads on after its leave says that it did not read to the end (V9)", () => {
+  const events = (page: Page) =>
+    giveUpStream(page.state).outputs.flatMap((output) => (output.do === "record" ? [output.record.event] : []));
+  assert.deepEqual(events(leftAsFour()), ["disconnected"]);
+  const online = new Page();
+  online.join();
+  assert.deepEqual(events(online), []);
+  const ended = new Page();
+  ended.join();
+  ended.feed({ type: "leave" });
+  ended.ended(null);
+  assert.deepEqual(events(ended), []);
 });
