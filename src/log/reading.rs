@@ -140,17 +140,17 @@ pub fn inspect_with(paths: Vec<PathBuf>, texts: Vec<(&str, Arc<str>)>) -> Result
             None => empty.push(input),
         }
     }
-    for Input { path, is_found, .. } in empty {
+    for Input { path, is_found, .. } in &empty {
         // A log that has just been rotated is an empty file; its records are in the other segments.
-        if files.iter().any(|(other, _)| rotated::is_segment(&other.path, &path)) {
+        if files.iter().any(|(other, _)| rotated::is_segment(&other.path, path)) {
             continue;
         }
         if !is_found || files.is_empty() {
-            return Err(LogError::Empty { path });
+            return Err(LogError::Empty { path: path.clone() });
         }
         notice(&format!("chitchat: {} has no log record", path.display()));
     }
-    let mut logs = rotated::join(files, seam::continues);
+    let mut logs = rotated::join(files, &empty, seam::continues);
     logs.sort_by_key(|log| log.component == Component::Server);
     for segment in logs.iter_mut().flat_map(|log| &mut log.segments) {
         segment.bytes = segment.input.bytes()?;

@@ -18,23 +18,33 @@ pub(super) fn is_segment(a: &Path, b: &Path) -> bool {
     name(a).is_some_and(|name_of_a| Some(name_of_a) == name(b))
 }
 
+/// A rotation that counts its files keeps fewer. A greater number is a date or a time.
+const NUMBER_MAX: u64 = 999;
+
 /// The number that a rotation has added to a name, such as 2 in `server.jsonl.2.gz`.
 fn number(path: &Path) -> Option<u64> {
     let file = path.file_name()?.to_str()?;
     let added = &file[file.find(EXTENSION)? + EXTENSION.len()..];
-    added.strip_prefix('.')?.split('.').next()?.parse().ok()
+    added.strip_prefix('.')?.split('.').next()?.parse().ok().filter(|number| *number <= NUMBER_MAX)
 }
 
 /// Whether one file may follow another directly, by the numbers in their names, which rise or fall from one to the next.
-fn may_follow(older: &Path, newer: &Path) -> bool {
-    let numbers = number(older).zip(number(newer));
-    numbers.is_none_or(|(older, newer)| older.abs_diff(newer) == 1)
+/// Nothing is missing where `empty` files are in between.
+fn may_follow(older: &Path, newer: &Path, empty: &[Input]) -> bool {
+    let Some((one, other)) = number(older).zip(number(newer)) else { return true };
+    let is_empty =
+        |between| empty.iter().any(|input| is_segment(&input.path, newer) && number(&input.path) == Some(between));
+    (one.min(other) + 1..one.max(other)).all(is_empty)
 }
 
 /// Joins files into logs. A file continues an earlier one if the names differ only by what the rotation added, and no
 /// file in between is missing as far as names and records show. A file that begins at the same time as another is not a
-/// segment but a copy. `continues` compares the records.
-pub(super) fn join(files: Vec<(Input, First)>, continues: impl Fn(&Input, &Input) -> bool) -> Vec<Log> {
+/// segment but a copy. `continues` compares the records, and `empty` files have none.
+pub(super) fn join(
+    files: Vec<(Input, First)>,
+    empty: &[Input],
+    continues: impl Fn(&Input, &Input) -> bool,
+) -> Vec<Log> {
     let mut in_time: Vec<_> = files.into_iter().zip(0..).collect();
     in_time.sort_by_key(|((_, first), number)| (first.at, *number));
     // Each with the time at which its newest segment begins.
@@ -47,7 +57,7 @@ pub(super) fn join(files: Vec<(Input, First)>, continues: impl Fn(&Input, &Input
         };
         let before = logs.iter_mut().filter(is_of).max_by_key(|(_, newest)| *newest).filter(|(log, _)| {
             let last = log.segments.last().map(|segment| &segment.input);
-            last.is_some_and(|last| may_follow(&last.path, &input.path) && continues(last, &input))
+            last.is_some_and(|last| may_follow(&last.path, &input.path, empty) && continues(last, &input))
         });
         let is_first = before.is_none();
         let lines_before = AtomicU32::new(if is_first { 0 } else { u32::MAX });
@@ -86,7 +96,7 @@ mod tests {
             file("l/client-a.jsonl.bak", 10),
             file("l/notes", 40),
         ];
-        let logs = join(files, |_, _| true);
+        let logs = join(files, &[], |_, _| true);
         let paths: Vec<Vec<_>> = logs
             .iter()
             .map(|log| log.segments.iter().map(|segment| segment.path().to_str().unwrap()).collect())
@@ -110,11 +120,14 @@ mod tests {
             let file = |(name, at): (&&str, i64)| {
                 (Input::file(format!("server.jsonl{name}")), First { component: Component::Server, at })
             };
-            join(names.iter().zip(0..).map(file).collect(), |_, _| continues).len()
+            let empty = [Input::file("server.jsonl.7.gz")];
+            join(names.iter().zip(0..).map(file).collect(), &empty, |_, _| continues).len()
         };
         assert_eq!(joined(&[".3.gz", ".2.gz", ".1", ""], true), 1);
         assert_eq!(joined(&[".1", ".2", ".3", ""], true), 1, "numbered upwards");
         assert_eq!(joined(&[".4", ".2", ".1", ""], true), 2);
+        assert_eq!(joined(&[".8.gz", ".6.gz"], true), 1, "the one in between is empty");
+        assert_eq!(joined(&[".20261130", ".20261201", ".2026.12.02", ""], true), 1, "dates");
         assert_eq!(joined(&["-20261126", "-20261128.gz", ""], true), 1);
         assert_eq!(joined(&["-20261126", "-20261128.gz", ""], false), 3);
     }

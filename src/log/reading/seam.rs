@@ -10,32 +10,51 @@ const BLOCKS_SEARCHED: usize = 2;
 
 /// What a record shows of the place in the order: up to which event its log is whole after it.
 #[derive(Debug, PartialEq, Eq)]
-struct LoggedPlace {
+enum LoggedPlace {
+    /// The next event.
+    Next(Position),
+    /// The position at which a process or a session begins.
+    Begins(Position),
+    /// Records are lost, and the log says so: any event may come next.
+    Lost,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Position {
     epoch: String,
     replica: String,
     sequence: u64,
-    /// Whether it is the next event, rather than the position at which a process or a session begins.
-    is_next: bool,
 }
 
 impl LoggedPlace {
     fn of(record: &LogRecord<'_>) -> Option<Self> {
-        let is_next = match (record.component, &*record.event) {
-            (Component::Server, "server_started" | "epoch_changed") | (_, "connected") => false,
-            (Component::Server, event) if event.ends_with("_broadcast") => true,
-            (Component::Client | Component::Browser, "event_delivered") => true,
+        let place = match (record.component, &*record.event) {
+            (_, "records_lost") => return Some(Self::Lost),
+            (Component::Server, "server_started" | "epoch_changed") | (_, "connected") => Self::Begins,
+            (Component::Server, event) if event.ends_with("_broadcast") => Self::Next,
+            (Component::Client | Component::Browser, "event_delivered") => Self::Next,
             _ => return None,
         };
         let (epoch, replica) = (LogRecord::text(&record.epoch).into(), LogRecord::text(&record.replica).into());
-        Some(Self { epoch, replica, sequence: record.sequence?, is_next })
+        Some(place(Position { epoch, replica, sequence: record.sequence? }))
     }
 }
 
 /// Whether the first event in the newer piece is the one that is due after the older piece, as far as the two show.
 pub(super) fn continues(older: &Input, newer: &Input) -> bool {
-    let Some(first) = first_place(newer).filter(|place| place.is_next) else { return true };
-    let last = last_place(older, |place| (&place.epoch, &place.replica) == (&first.epoch, &first.replica));
-    last.is_none_or(|last| first.sequence <= last.sequence.saturating_add(1))
+    let Some(LoggedPlace::Next(first)) = first_place(newer) else { return true };
+    let is_of_same = |place: &LoggedPlace| match place {
+        LoggedPlace::Next(position) | LoggedPlace::Begins(position) => {
+            (&position.epoch, &position.replica) == (&first.epoch, &first.replica)
+        }
+        LoggedPlace::Lost => true,
+    };
+    match last_place(older, is_of_same) {
+        Some(LoggedPlace::Next(last) | LoggedPlace::Begins(last)) => {
+            first.sequence <= last.sequence.saturating_add(1)
+        }
+        Some(LoggedPlace::Lost) | None => true,
+    }
 }
 
 fn first_place(input: &Input) -> Option<LoggedPlace> {
@@ -96,6 +115,8 @@ mod tests {
         assert!(service(&[("client_connected", 1)], &[("message_broadcast", 5)]), "nothing shows what is due");
         assert!(service(&older, &[("client_connected", 1)]));
         assert!(service(&older, &[("message_broadcast", 2)]), "the rules judge what comes again");
+        assert!(service(&older, &[("records_lost", 0), ("message_broadcast", 9)]), "the log says so");
+        assert!(service(&[&older[..], &[("records_lost", 0)]].concat(), &[("message_broadcast", 9)]));
     }
 
     #[test]

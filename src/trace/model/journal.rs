@@ -165,6 +165,11 @@ impl LoggedJournal {
         self.farewells.is_without_grace()
     }
 
+    /// Whether it is unknown when participants should have left, since the service could not write or its clock was set.
+    pub fn is_unsure_of_farewells(&self) -> bool {
+        self.farewells.is_unsure()
+    }
+
     /// An event, to be completed with what its writer's log shows.
     pub fn event_mut(&mut self, sequence: u64) -> Option<&mut LoggedEvent> {
         self.order.get_mut(sequence)
@@ -247,10 +252,7 @@ impl LoggedJournal {
             "fault_changed" => self.held_back.take(line.file, who(record), record),
             "event_delivered" => self.delivered(line, record),
             "server_stopping" => {
-                let run = self.run(line, record);
-                run.take(line, record);
-                run.stopping = Some(record.at);
-                self.process_ended(line.file);
+                self.run(line, record).stopping = Some(record.at);
             }
             "server_stopped" => {
                 // A service whose journal failed does not know what is in it.
@@ -265,9 +267,12 @@ impl LoggedJournal {
         let whole = self.missing() == 0;
         self.farewells.take(line, record, whole.then_some(&self.members));
         let run = self.run(line, record);
-        let is_set_back = run.is_later_than(record);
+        let is_set_back = !record.recovered && run.is_later_than(record);
         run.take(line, record);
         self.is_set_back |= is_set_back;
+        if record.event == "server_stopping" {
+            self.process_ended(line.file);
+        }
     }
 
     /// The current run in a log.
@@ -284,7 +289,11 @@ impl LoggedJournal {
         self.held_back.started(line.file, record.at);
         self.streams.start(line.file);
         // A service that starts has read its journal, and states where it ends.
-        self.torn.remove(&line.file);
+        if record.replica.is_some() {
+            self.torn.remove(&line.file);
+        } else {
+            self.torn.clear();
+        }
         // The participants at its start are known if all events up to then are.
         let members = if self.missing() == 0 { self.members.clone() } else { HashMap::default() };
         self.farewells.end(&members);

@@ -283,6 +283,10 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
         rule.caveat(why);
     } else if journal.is_without_grace() {
         rule.caveat("the service's log is from an older version, which does not state the grace period".into());
+    } else if journal.is_unsure_of_farewells() {
+        rule.caveat(
+            "the service could not write for a while, or its clock was set back, so times are not judged".into(),
+        );
     } else if checked == 0 && journal.runs.iter().any(|run| run.start.is_none()) {
         rule.lack("the log of the service begins in the middle of a run, and has no later start".into());
     }

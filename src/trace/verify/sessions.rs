@@ -65,6 +65,14 @@ fn beyond_the_end(model: &Model, rule: &mut RuleReport) {
         if continues {
             rule.checked += 1;
             rule.violate(model.by_service(claim.line, claim.at), || claim.sentence, &[claim.line]);
+        } else if journal.is_set_back {
+            rule.caveat(format!(
+                "the log of the service ends with event {}, but {} knows of event {}, and the clock of the service's \
+                 machine was set back: it is unknown whether that log was copied earlier",
+                journal.head(),
+                session.title(),
+                claim.sequence
+            ));
         } else {
             rule.lack(format!(
                 "the log of the service ends with event {}, but {} knows of event {}: that log may have been copied earlier",
@@ -225,7 +233,7 @@ fn v14_caught_up(journal: &LoggedJournal, session: &LoggedSession, rule: &mut Ru
         ));
     }
     // What a run does not tell, no other run does: its limits, what a lab held back, and what it handed to streams.
-    let is_told = |run: &&ServiceRun| run.start.is_some() && run.tells_deliveries && journal.lost == 0;
+    let is_told = |run: &&ServiceRun| run.start.is_some() && run.tells_deliveries && !run.has_hole;
     let open_until = journal.run_of(who).filter(is_told).and_then(|_| journal.connection_ended(who));
     // A stream has this much time from its beginning, however old the event is.
     let overdue = |began: i64| missed.at.max(free_since).max(began).saturating_add(patience(journal));

@@ -2,12 +2,9 @@
 
 use foldhash::HashMap;
 
-use super::run::STEP_MICROS;
+use super::run::{JITTER_MICROS, STEP_MICROS};
 use super::{Farewell, LoggedJournal, ServiceRun};
 use crate::trace::record::Who;
-
-/// How far records of one process may be out of order, in microseconds.
-const JITTER_MICROS: i64 = 1_000_000;
 
 impl LoggedJournal {
     /// The last event that was handed to a participant's newest stream, and when that began.
@@ -46,7 +43,7 @@ impl LoggedJournal {
     }
 
     /// Whether the service recorded something after a time, but no event after the last one that is known. Another replica
-    /// may have recorded more, so all have to.
+    /// may have recorded more, so all have to that had not stopped.
     pub fn continues_beyond(&self, at: i64) -> bool {
         if self.is_set_back {
             return false;
@@ -58,9 +55,10 @@ impl LoggedJournal {
             |run: &ServiceRun| run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS });
         let continues = |run: &ServiceRun| has_end(run) && is_later(run);
         if self.replicas.any() {
-            let of_each = self.replicas.by_replica(&self.runs);
-            return self.replicas.without_log().is_empty()
-                && of_each.iter().all(|of_replica| of_replica.iter().any(|run| continues(run)));
+            let mut of_each = self.replicas.by_replica(&self.runs);
+            of_each.retain(|runs| runs.iter().max_by_key(|run| run.ends).is_some_and(|last| !last.stopped));
+            let all_continue = of_each.iter().all(|runs| runs.iter().any(|run| continues(run)));
+            return all_continue && !of_each.is_empty() && self.replicas.without_log().is_empty();
         }
         self.runs.iter().any(continues)
     }
@@ -85,9 +83,9 @@ impl LoggedJournal {
         if !self.replicas.notes.tells_replicas() {
             return Some("the logs of the replicas do not say which replicas there are".into());
         }
-        let of_middle = |run: &&ServiceRun| run.start.is_none() && !run.is_copy;
-        if let Some(run) = self.runs.iter().find(of_middle) {
-            let name = self.replicas.name_of(run.file).unwrap_or("?");
+        // Without a replica, it is an export of the journal.
+        let of_middle = self.runs.iter().filter(|run| run.start.is_none() && !run.is_copy);
+        if let Some(name) = of_middle.filter_map(|run| self.replicas.name_of(run.file)).next() {
             return Some(format!(
                 "the log of replica {name} begins in the middle, and sessions move between replicas"
             ));

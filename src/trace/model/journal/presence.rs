@@ -75,6 +75,8 @@ pub(super) struct Farewells {
     checked: u64,
     /// Whether a service started without stating its grace period.
     without_grace: bool,
+    /// Whether it is unknown when participants of some process should have left.
+    is_unsure: bool,
 }
 
 impl Watch {
@@ -96,6 +98,11 @@ impl Watch {
         let fault = FarewellFault::Never;
         let is_late = !self.is_unsure && !self.stopping && after > allowed;
         is_late.then_some(Farewell { who, fault, after, since, line, at: at.saturating_add(allowed) })
+    }
+
+    /// How many participants are checked.
+    fn checked(&self) -> u64 {
+        if self.is_unsure { 0 } else { self.of.len() as u64 }
     }
 
     /// The participants that should have left by the last record.
@@ -131,7 +138,8 @@ impl Farewells {
     /// A process of the service has ended.
     pub(super) fn end(&mut self, members: &HashMap<Who, (u64, Option<u64>)>) {
         if let Some(watch) = self.watch.take() {
-            self.checked += watch.of.len() as u64;
+            self.is_unsure |= watch.is_unsure;
+            self.checked += watch.checked();
             self.faults.extend(watch.overdue(members));
         }
     }
@@ -228,7 +236,12 @@ impl Farewells {
         faults.extend(watched.clone().flat_map(|watch| watch.overdue(members)));
         let mut reported = std::collections::HashSet::new();
         faults.retain(|farewell| reported.insert(farewell.who));
-        (self.checked + watched.map(|watch| watch.of.len() as u64).sum::<u64>(), faults)
+        (self.checked + watched.map(Watch::checked).sum::<u64>(), faults)
+    }
+
+    /// Whether it is unknown when participants of some process should have left.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.is_unsure || self.watch.as_ref().is_some_and(|watch| watch.is_unsure)
     }
 
     /// Whether a service started without stating its grace period.

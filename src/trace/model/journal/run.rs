@@ -7,6 +7,8 @@ use crate::trace::model::event::Irregular;
 
 /// Clock jitter below this is ignored, in microseconds.
 pub(super) const STEP_MICROS: i64 = 100_000;
+/// How far records of one process may be out of order, in microseconds: each has the time at which it was begun.
+pub(super) const JITTER_MICROS: i64 = 1_000_000;
 
 /// The limits that a start of the service states, in microseconds. Logs of version 1 do not state them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +65,8 @@ pub struct ServiceRun {
     next: Option<u64>,
     /// How many records it reports as lost since the last one that says how far the journal is.
     lost: u64,
+    /// Whether it reports any loss.
+    pub has_hole: bool,
     /// Whether it ended in an orderly way, so that no event of it is missing at its end.
     pub stopped: bool,
     /// When the service began to stop.
@@ -119,13 +123,16 @@ impl ServiceRun {
 
     /// Whether its last record has a later time than the next one, as if the clock was set back in between.
     pub(super) fn is_later_than(&self, next: &LogRecord<'_>) -> bool {
-        next.at < self.ends.saturating_sub(STEP_MICROS)
+        next.at < self.ends.saturating_sub(JITTER_MICROS)
     }
 
     /// Notes a record of it.
     pub(super) fn take(&mut self, line: LineRef, record: &LogRecord<'_>) {
-        (self.ends, self.last_line) = (record.at, line);
-        self.is_copy &= record.recovered;
+        self.last_line = line;
+        // A recovered record was made by the next start, after this run had ended.
+        if !record.recovered {
+            (self.ends, self.is_copy) = (record.at, false);
+        }
     }
 
     /// Corrects its times for a clock that is ahead by `ahead` microseconds.
@@ -139,6 +146,7 @@ impl ServiceRun {
     /// `count` records of it were lost.
     pub(super) fn lose(&mut self, count: u64) {
         self.lost = self.lost.saturating_add(count);
+        self.has_hole = true;
     }
 
     /// Whether records at its end are lost, so that it may have had events without a record.

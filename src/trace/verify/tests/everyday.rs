@@ -130,6 +130,36 @@ fn what_a_run_does_not_tell_no_other_run_tells_v14() {
     check(&logs, &[Rule::V14]);
 }
 
+/// The next start records an event whose record is missing. The process had been killed long before.
+#[test]
+fn a_recovered_record_does_not_prolong_the_run_before_it_v14() {
+    let mut logs = never_handed();
+    let service = &mut logs.0[0].records;
+    service.pop();
+    let newest = service.iter().rfind(|record| record["kind"].is_string()).unwrap().clone();
+    let [sequence, time] = ["sequence", "logical_time"].map(|field| newest[field].as_u64().unwrap());
+    let (sequence, time) = (sequence + 1, time + 2);
+    let content = format!("Participant dan joined Chit Chat at logical time {time}");
+    let joined = json!({"event": "join_broadcast", "kind": "joined", "participant_id": format!("p{sequence}"),
+        "display_name": "dan", "sequence": sequence, "logical_time": time, "local_time": time, "sent_logical_time": 1,
+        "content": content, "recovered": true});
+    let start = json!({"event": "server_started", "sequence": sequence, "logical_time": time, "grace_ms": 30_000,
+        "stall_ms": 30_000});
+    service.extend([after(&newest, 100, joined), after(&newest, 100, start)]);
+    check(&logs, &[]);
+}
+
+/// A loss in one run does not excuse another.
+#[test]
+fn a_loss_in_an_earlier_run_hides_nothing_in_a_later_one_v14() {
+    let mut logs = never_handed();
+    let service = &mut logs.0[0].records;
+    let first = service[0].clone();
+    let lost = json!({"event": "records_lost", "count": 1});
+    service.splice(..0, [after(&first, -10, first.clone()), after(&first, -5, lost)]);
+    check(&logs, &[Rule::V14]);
+}
+
 /// Only the start says how long a stream may stall.
 #[test]
 fn a_run_without_its_start_may_have_any_limit_v14() {

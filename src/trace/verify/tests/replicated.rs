@@ -238,6 +238,17 @@ fn what_the_log_of_a_replica_no_longer_shows_is_not_judged_v15() {
     check_farewells(&[&lost[..], &end].concat(), &["190 s later it had still not left"]);
 }
 
+/// An export of the journal has no replica, no run and no start.
+#[test]
+fn an_export_of_the_journal_takes_nothing_from_the_logs_of_replicas_v15() {
+    let mut logs = replicated(AHEAD);
+    let export = truthful().0[0].records.iter().filter(|record| record["kind"].is_string()).cloned().collect();
+    logs.0.push(JsonLog { name: "export.jsonl".into(), records: export });
+    let report = logs.verify().unwrap();
+    assert_eq!(report.violated(), [], "{report:#?}");
+    assert_eq!((report.rule(Rule::V15).checked, caveats(&report, Rule::V15)), (3, String::new()));
+}
+
 /// The beginning of the log may show a stream.
 #[test]
 fn a_log_of_a_replica_without_its_beginning_is_named_v15() {

@@ -114,20 +114,26 @@ impl ReplicaNotes {
         merged
     }
 
-    /// Until when all logs show where sessions are: a replica whose log ends earlier than the others' may have had more
-    /// streams, unless it had stopped or was gone.
-    fn known_until(&self, runs: &[Vec<&ServiceRun>]) -> i64 {
-        let (mut own, mut gone) = (HashMap::default(), HashSet::default());
-        for (line, _, note) in &self.all {
+    /// Until when all logs show where sessions are, and from when to when one did not: a replica whose log ends earlier
+    /// than the others' may have had more streams, until it was gone. One that has stopped had none.
+    fn shown(&self, ahead: impl Fn(u32) -> i64, runs: &[Vec<&ServiceRun>]) -> (i64, Vec<(i64, i64)>) {
+        let (mut own, mut gone) = (HashMap::default(), HashMap::default());
+        for (line, at, note) in &self.all {
             match note {
                 Note::Own(start) => drop(own.insert(line.file, *start)),
-                Note::Gone(start) => drop(gone.insert(*start)),
+                Note::Gone(start) => drop(gone.entry(*start).or_insert(at.saturating_sub(ahead(line.file)))),
                 _ => {}
             }
         }
-        let is_over = |run: &ServiceRun| run.stopped || own.get(&run.file).is_some_and(|own| gone.contains(own));
+        let (mut known_until, mut unknown) = (i64::MAX, Vec::new());
         let last = runs.iter().filter_map(|of_replica| of_replica.iter().max_by_key(|run| run.ends));
-        last.filter(|run| !is_over(run)).map(|run| run.ends).min().unwrap_or(i64::MAX)
+        for run in last.filter(|run| !run.stopped) {
+            match own.get(&run.file).and_then(|own| gone.get(own)) {
+                Some(gone) => unknown.push((run.ends, *gone)),
+                None => known_until = known_until.min(run.ends),
+            }
+        }
+        (known_until, unknown)
     }
 
     /// How many participants were checked, and the faults. The times of the runs, those of each replica, are already by one
@@ -139,7 +145,8 @@ impl ReplicaNotes {
         members: &HashMap<Who, (u64, Option<u64>)>,
     ) -> (u64, Vec<Farewell>) {
         let Some(grace) = self.grace else { return (0, Vec::new()) };
-        let mut judge = Judge { grace, runs, known_until: self.known_until(runs), ..Judge::default() };
+        let (known_until, unknown) = self.shown(&ahead, runs);
+        let mut judge = Judge { grace, runs, known_until, unknown, ..Judge::default() };
         for (line, at, note) in self.merged(ahead) {
             judge.take(line, at, note);
         }
@@ -173,7 +180,10 @@ struct Judge<'r> {
     grace: (i64, i64),
     /// Those of each replica.
     runs: &'r [Vec<&'r ServiceRun>],
+    /// Until when all logs show where sessions are.
     known_until: i64,
+    /// From when to when one of them did not.
+    unknown: Vec<(i64, i64)>,
     of: HashMap<Who, Presence>,
     starts: HashMap<u32, u64>,
     gone: HashSet<u64>,
@@ -285,8 +295,9 @@ impl Judge<'_> {
         let (allowed, until) = (self.grace.1.saturating_add(LATE_MICROS), until.min(self.known_until));
         self.runs.iter().flatten().copied().find_map(|run| {
             let mut due = run.start.map_or(run.begins, |start| start.at).max(since).saturating_add(allowed);
-            // What was due while it could propose nothing is due after that.
-            for (from, to) in self.outages.get(&run.file).into_iter().flatten() {
+            // What was due while it could propose nothing is due after that, and so is what was due while it is unknown
+            // which sessions a replica had.
+            for (from, to) in self.outages.get(&run.file).into_iter().flatten().chain(&self.unknown) {
                 if *from < due && *to > since {
                     due = due.max(to.saturating_add(allowed));
                 }
