@@ -58,7 +58,8 @@ pub(super) fn join_processes(chart: &mut Chart, processes: &[Process], expired: 
 }
 
 /// For each lifeline, its predecessor: that of the process whose session it continues, or of the last process of the
-/// same name in its file. A service that has begun another conversation is its own successor, unless both ran at once.
+/// same name in its file. A service that starts without its journal continues on its own lifeline, unless both processes
+/// ran at once.
 fn predecessors(chart: &Chart, processes: &[Process]) -> Vec<Option<usize>> {
     let mut before = vec![None; chart.lanes.len()];
     let mut newest: HashMap<(u32, &str), &Process> = HashMap::new();
@@ -170,8 +171,8 @@ mod tests {
     use crate::trace::diagram::{Builder, Role};
     use crate::trace::record::{LineRef, LogRecord};
 
-    /// How many lifelines are drawn for what services record in one file: which conversation starts or continues. With
-    /// how many of their processes were killed.
+    /// How many lifelines are drawn for services that write to one file, and how many processes are shown as killed. Each
+    /// record is its epoch and its event.
     fn lifelines(records: &[(&str, &str)]) -> (usize, usize) {
         let mut builder = Builder::new();
         for ((epoch, event), line) in records.iter().zip(1..) {

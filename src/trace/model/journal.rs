@@ -289,9 +289,8 @@ impl LoggedJournal {
         self.held_back.started(line.file, record.at);
         self.streams.start(line.file);
         // A service that starts has read its journal, and states where it ends.
-        if record.replica.is_some() {
-            self.torn.remove(&line.file);
-        } else {
+        self.torn.remove(&line.file);
+        if record.replica.is_none() && record.sequence.is_some_and(|found| found >= self.head) {
             self.torn.clear();
         }
         // The participants at its start are known if all events up to then are.

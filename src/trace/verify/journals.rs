@@ -285,7 +285,7 @@ fn v15_farewell(journal: &LoggedJournal, rule: &mut RuleReport) {
         rule.caveat("the service's log is from an older version, which does not state the grace period".into());
     } else if journal.is_unsure_of_farewells() {
         rule.caveat(
-            "the service could not write for a while, or its clock was set back, so times are not judged".into(),
+            "the journal could not be written for a while, a lab stopped the writer, or the clock was set back, so the times of leaves are not judged".into(),
         );
     } else if checked == 0 && journal.runs.iter().any(|run| run.start.is_none()) {
         rule.lack("the log of the service begins in the middle of a run, and has no later start".into());

@@ -48,7 +48,7 @@ export default {
     assert.deepEqual(await alice.people(), ["alice", "bob"]);
   },
 
-  // It stores its log when it is hidden, and its state with each delivery. Nothing is stored when it is killed.
+  // A page stores its log when it is hidden, and its state at each delivery. When the browser kills it, it stores nothing more.
   "a tab that the browser killed says what its log lacks": async (world) => {
     const server = await world.server();
     const bob = await world.visitor(server.url);

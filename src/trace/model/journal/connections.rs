@@ -55,10 +55,12 @@ impl LoggedJournal {
             |run: &ServiceRun| run.ends > at.saturating_add(if run.stopped { 0 } else { JITTER_MICROS });
         let continues = |run: &ServiceRun| has_end(run) && is_later(run);
         if self.replicas.any() {
-            let mut of_each = self.replicas.by_replica(&self.runs);
-            of_each.retain(|runs| runs.iter().max_by_key(|run| run.ends).is_some_and(|last| !last.stopped));
-            let all_continue = of_each.iter().all(|runs| runs.iter().any(|run| continues(run)));
-            return all_continue && !of_each.is_empty() && self.replicas.without_log().is_empty();
+            let of_each = self.replicas.by_replica(&self.runs);
+            let shows = |runs: &Vec<&ServiceRun>| runs.iter().any(|run| continues(run));
+            let had_stopped =
+                |runs: &Vec<&ServiceRun>| runs.iter().max_by_key(|run| run.ends).is_some_and(|last| last.stopped);
+            let all_show = of_each.iter().all(|runs| had_stopped(runs) || shows(runs));
+            return all_show && of_each.iter().any(shows) && self.replicas.without_log().is_empty();
         }
         self.runs.iter().any(continues)
     }

@@ -9,7 +9,7 @@ use foldhash::HashMap;
 use crate::chat::LeaveReason;
 use crate::trace::record::{LineRef, LogRecord, Who};
 
-use super::run::{STEP_MICROS, ServiceStart};
+use super::run::{JITTER_MICROS, ServiceStart};
 
 /// How much too early a leave may come, in microseconds: a start is recorded a little after grace periods begin.
 pub(super) const EARLY_MICROS: i64 = 2_000_000;
@@ -81,7 +81,7 @@ pub(super) struct Farewells {
 
 impl Watch {
     fn at(&mut self, line: LineRef, at: i64) {
-        self.is_unsure |= at < self.last.0.saturating_sub(STEP_MICROS);
+        self.is_unsure |= at < self.last.0.saturating_sub(JITTER_MICROS);
         if !self.stopping {
             self.last = (self.last.0.max(at), line);
         }

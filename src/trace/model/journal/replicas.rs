@@ -16,6 +16,9 @@ use super::presence::Farewell;
 use super::run::ServiceRun;
 use farewells::ReplicaNotes;
 
+/// How far apart the events are that are compared, in microseconds.
+const EVENT_MICROS: i64 = 1_000_000;
+
 /// The logs of one replica.
 #[derive(Debug, Default)]
 struct ReplicaClock {
@@ -116,11 +119,16 @@ impl Replicas {
         let mut times: HashMap<u64, i64> = HashMap::default();
         for index in self.by_shared_events() {
             let clock = &mut self.clocks[index];
-            let mut apart: Vec<i64> = clock
-                .broadcasts
-                .iter()
-                .filter_map(|(sequence, at)| Some(at.saturating_sub(*times.get(sequence)?)))
-                .collect();
+            // One event a second counts, so that many that were applied late at once count once.
+            let (mut newest, mut apart) = (i64::MIN, Vec::new());
+            for (sequence, at) in &clock.broadcasts {
+                if let Some(known) = times.get(sequence)
+                    && known.saturating_sub(newest) >= EVENT_MICROS
+                {
+                    newest = *known;
+                    apart.push(at.saturating_sub(*known));
+                }
+            }
             // Without an event in common the offset is unknown, and the clocks are taken to agree.
             let ahead = where_closest(&mut apart).unwrap_or(0);
             clock.ahead = Some(ahead);

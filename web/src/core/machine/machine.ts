@@ -84,8 +84,8 @@ function streamEnded(state: State, failure: Parameters<typeof ended>[1], now: Mo
     case "online":
       return ended(state, failure, now);
     case "leaving":
-      // The leave's own answer says how it went; a takeover makes it pointless.
-      return failure?.reason === "REPLACED" ? ended(state, failure, now) : leavingStreamEnded(state, failure);
+      // The leave's own answer says how it went; a takeover by another page makes it pointless.
+      return failure?.reason === "REPLACED" && state.unanswered === 0 ? ended(state, failure, now) : leavingStreamEnded(state, failure);
     case "out":
     case "claiming":
     case "waiting":

@@ -121,7 +121,10 @@ impl ReplicaNotes {
         for (line, at, note) in &self.all {
             match note {
                 Note::Own(start) => drop(own.insert(line.file, *start)),
-                Note::Gone(start) => drop(gone.entry(*start).or_insert(at.saturating_sub(ahead(line.file)))),
+                Note::Gone(start) => {
+                    let at = at.saturating_sub(ahead(line.file));
+                    gone.entry(*start).and_modify(|known: &mut i64| *known = at.min(*known)).or_insert(at);
+                }
                 _ => {}
             }
         }
