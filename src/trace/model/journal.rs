@@ -270,7 +270,7 @@ impl LoggedJournal {
         let is_set_back = !record.recovered && run.is_later_than(record);
         run.take(line, record);
         self.is_set_back |= is_set_back;
-        if record.event == "server_stopping" {
+        if *record.event == *"server_stopping" {
             self.process_ended(line.file);
         }
     }
